@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dask on an HTCondor pool, with the user's own identity, by the HTCondor bindings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cmsaf_dask.cluster import HTCondorCluster, HTCondorJob
+    from cmsaf_dask.secrets import client_security
+    from cmsaf_dask.pool import PoolError
+
+__all__ = ["HTCondorCluster", "HTCondorJob", "PoolError", "client_security"]
+
+_HOMES = {
+    "HTCondorCluster": "cmsaf_dask.cluster",
+    "HTCondorJob": "cmsaf_dask.cluster",
+    "PoolError": "cmsaf_dask.pool",
+    "client_security": "cmsaf_dask.secrets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: a worker needs none of what the cluster class imports."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTCondorCluster: dask-jobqueue's, with the HTCondor bindings in place of a process for each job."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dask
+import yaml
+from dask.utils import parse_bytes
+from dask_jobqueue.htcondor import HTCondorCluster as JobqueueCluster
+from dask_jobqueue.htcondor import HTCondorJob as JobqueueJob
+from distributed.core import Status
+from distributed.security import Security
+
+from cmsaf_dask import description, secrets
+from cmsaf_dask.pool import Batch, Pool, PoolError
+
+__all__ = ["HTCondorCluster", "HTCondorJob", "load_defaults"]
+
+logger = logging.getLogger(__name__)
+
+PASSED_ON = ("XCACHE_HOST", "XCACHE_PORT")
+DEFAULTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cmsaf.yaml").read_text())["jobqueue"]["cmsaf"]
+
+
+def load_defaults(section: str) -> None:
+    """Give Dask's configuration our defaults under jobqueue.<section>, below all that the user has set."""
+    dask.config.update_defaults({"jobqueue": {section: DEFAULTS}})
+
+
+load_defaults("cmsaf")
+
+
+class HTCondorJob(JobqueueJob):
+    """One worker's job. Its cluster submits and removes for it, together with others."""
+
+    config_name: ClassVar[str] = "cmsaf"
+
+    def __init__(self, scheduler: Any = None, name: Any = None, cluster: Any = None, **options: Any) -> None:
+        self._owner = cluster
+        super().__init__(scheduler=scheduler, name=name, **options)
+        self.job_header_dict = {}
+
+    def job_script(self) -> str:
+        """The submit description, as condor_submit would take it."""
+        lines = self._owner._describe(self, files=[Path(name) for name in self._owner._file_names()])
+        text = "\n".join(f"{name} = {value}" for name, value in lines.items())
+        return f"{text}\n\nqueue DaskName in ({self.name})\n"
+
+    async def start(self) -> None:
+        try:
+            self.job_id = await self._owner._submit_batch(self)
+        except BaseException:
+            self.status = Status.failed
+            raise
+        self.status = Status.running
+
+    async def close(self) -> None:
+        if self.job_id is not None and self.status == Status.running:
+            self.status = Status.closing
+            try:
+                await self._owner._remove_batch(self.job_id)
+            except PoolError as error:
+                logger.error("The job of worker %s may go on: %s", self.name, error)
+        self.status = Status.closed
+        self._event_finished.set()
+
+
+class HTCondorCluster(JobqueueCluster):
+    """Dask workers as HTCondor jobs of the user.
+
+    Made without arguments it takes all from the server it runs in (variables CMSAF_*, /etc/cmsaf-secrets) and from
+    Dask's configuration, section jobqueue.cmsaf. All keywords of dask-jobqueue's class are taken; these are new:
+
+    worker_image: image of the workers, Docker universe; default $CMSAF_WORKER_IMAGE
+    scheduler_port, dashboard_port: default 8786, 8787
+    collector, schedd: the pool and its access point; default $CMSAF_COLLECTOR, $CMSAF_SCHEDD_NAME
+    environment: more variables for the workers
+
+    >>> cluster = HTCondorCluster(cores=1, memory="2 GiB")    # doctest: +SKIP
+    >>> cluster.scale(8)                                      # doctest: +SKIP
+    >>> client = cluster.get_client()                         # doctest: +SKIP
+    """
+
+    job_cls = HTCondorJob
+
+    def __init__(
+        self,
+        n_workers: int = 0,
+        *,
+        worker_image: str | None = None,
+        scheduler_port: int | None = None,
+        dashboard_port: int | None = None,
+        collector: str | None = None,
+        schedd: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        security: Security | bool | None = None,
+        scheduler_options: Mapping[str, Any] | None = None,
+        config_name: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        section = config_name or self.job_cls.config_name
+        config: dict[str, Any] = dask.config.get(f"jobqueue.{section}")
+        self._config = config
+        self.user: str | None = os.environ.get("CMSAF_USER") or os.environ.get("JUPYTERHUB_USER") or _login()
+        self.worker_image: str | None = (
+            worker_image or config["worker-image"] or os.environ.get("CMSAF_WORKER_IMAGE") or None
+        )
+        passed_on = {variable: os.environ[variable] for variable in PASSED_ON if os.environ.get(variable)}
+        self.environment = passed_on | dict(config["environment"]) | dict(environment or {})
+        self._files: Path | None = None
+        # Made on the event loop, where the cluster's methods run.
+        self._pool_address = (
+            collector or os.environ.get("CMSAF_COLLECTOR"),
+            schedd or os.environ.get("CMSAF_SCHEDD_NAME"),
+        )
+        self._pool: Pool | None = None
+        self._submit_batch: Batch[HTCondorJob, tuple[int, int]] = Batch(self._submit)
+        self._remove_batch: Batch[tuple[int, int], None] = Batch(self._remove)
+        if security is None:
+            security = secrets.security_of_server()
+        elif security is True:
+            security = Security.temporary()
+
+        scheduler = {
+            "host": "0.0.0.0",
+            "port": scheduler_port or config["scheduler-port"],
+            "dashboard_address": f":{dashboard_port or config['dashboard-port']}",
+        }
+        reached_as = os.environ.get("CMSAF_DASK_NAME")
+        if reached_as and security:
+            port = os.environ.get("CMSAF_GATEWAY_PORT") or 8786
+            scheduler["contact_address"] = f"tls://{reached_as}:{port}"
+        scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
+        super().__init__(
+            n_workers=n_workers,
+            security=security,
+            scheduler_options=scheduler,
+            config_name=section,
+            name=name or f"dask-{os.urandom(4).hex()}",
+            cluster=self,
+            **options,
+        )
+
+    # What dask-jobqueue and distributed leave to their subclasses
+
+    def _get_worker_security(self, security: Security | None) -> None:
+        """The certificates travel as files of the job; the base class would put their paths into its command."""
+        return
+
+    async def _close(self) -> None:
+        await super()._close()
+        if self._pool is not None:
+            await self._pool.close()
+        if self._files is not None:
+            shutil.rmtree(self._files, ignore_errors=True)
+            self._files = None
+
+    async def _correct_state_internal(self) -> None:
+        closing = set(self.workers) - set(self.worker_spec)
+        if closing and self.status == Status.running:
+            await self._retire(closing)
+        try:
+            await super()._correct_state_internal()
+        except PoolError:
+            # The base class would keep what was never submitted, count it as a worker and not try again.
+            for name in [name for name, job in self.workers.items() if job.status == Status.failed]:
+                del self.workers[name]
+                self.worker_spec.pop(name, None)
+            raise
+
+    async def _retire(self, names: set[Any]) -> None:
+        """Have the workers' data moved before they go; the base class gives names where addresses are expected."""
+        known = {f"{name}{suffix}" for name in names for suffix in self.new_spec.get("group", [""])}
+        try:
+            async with asyncio.timeout(self._config["call-timeout"]):
+                await self.scheduler_comm.retire_workers(names=list(known), close_workers=True)
+        except (OSError, TimeoutError) as error:
+            logger.warning("Retiring %d workers: %s; they are removed all the same", len(known), error)
+
+    # The pool
+
+    def _describe(self, job: HTCondorJob, files: list[Path]) -> dict[str, str]:
+        config = self._config
+        return description.describe(
+            description.WorkerJob(
+                scheduler=str(job.scheduler),
+                cluster=self._name,
+                cores=job.worker_cores,
+                memory=job.worker_memory,
+                disk=job.worker_disk,
+                processes=job.worker_processes,
+                death_timeout=_option(self._job_kwargs, "death_timeout", config["death-timeout"]),
+                image=self.worker_image,
+                user=self.user,
+                server=os.environ.get("CMSAF_SERVER"),
+                group=config["accounting-group"],
+                python=_option(self._job_kwargs, "python", config["python"]) or description.PYTHON,
+                local_directory=_option(self._job_kwargs, "local_directory", config["local-directory"]),
+                arguments=_option(self._job_kwargs, "worker_extra_args", config["worker-extra-args"]),
+                environment=self.environment,
+                extra=dict(job.job_extra_directives or {}),
+                skip=frozenset(job.job_directives_skip),
+            ),
+            files,
+        )
+
+    def _file_names(self) -> list[str]:
+        return list(secrets.worker_files(self.security))
+
+    def _connect(self) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(*self._pool_address, timeout=self._config["call-timeout"])
+        return self._pool
+
+    async def _submit(self, jobs: list[HTCondorJob]) -> list[tuple[int, int]]:
+        """Submit all of one round as one cluster; the files are those of this moment, tokens are renewed."""
+        if self._files is not None:
+            shutil.rmtree(self._files, ignore_errors=True)
+        self._files = secrets.write_private(secrets.worker_files(self.security))
+        lines = self._describe(jobs[0], sorted(self._files.iterdir()))
+        names = [str(job.name) for job in jobs]
+        for attempt in range(1, self._config["submit-attempts"] + 1):
+            try:
+                cluster = await self._connect().call("submit", description=lines, names=names)
+            except PoolError as error:
+                if attempt == self._config["submit-attempts"]:
+                    raise
+                logger.warning("%s; trying again", error)
+                await asyncio.sleep(attempt)
+            else:
+                return [(cluster, proc) for proc in range(len(jobs))]
+        raise AssertionError("unreachable")
+
+    async def _remove(self, jobs: list[tuple[int, int]]) -> list[None]:
+        constraint = description.jobs_constraint(jobs)
+        await self._connect().call("remove", constraint=constraint, reason="no longer needed by its Dask cluster")
+        return [None] * len(jobs)
+
+
+def _option(options: Mapping[str, Any], name: str, default: Any) -> Any:
+    value = options.get(name)
+    return default if value is None else value
+
+
+def _login() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

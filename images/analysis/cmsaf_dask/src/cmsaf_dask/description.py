@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The submit description of one round of workers: pure functions, compared whole in the tests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["WorkerJob", "accounting_group", "describe", "jobs_constraint", "quote_arguments", "quote_environment"]
+
+FIRST_PORT = 8786
+PYTHON = "/opt/cmsaf/bin/python"
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What all workers of one cluster have in common."""
+
+    scheduler: str
+    cluster: str
+    cores: int
+    memory: int
+    disk: int
+    processes: int = 1
+    death_timeout: float = 60
+    image: str | None = None
+    user: str | None = None
+    server: str | None = None
+    group: str | None = None
+    python: str = PYTHON
+    local_directory: str | None = None
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
+    skip: frozenset[str] = frozenset()
+
+
+def _doubled(text: str) -> str:
+    return text.replace("'", "''").replace('"', '""')
+
+
+def _quoted(text: str) -> str:
+    text = _doubled(text)
+    return f"'{text}'" if not text or re.search(r"[\s']", text) else text
+
+
+def quote_arguments(arguments: Iterable[str]) -> str:
+    """HTCondor's new quoting of an argument list.
+
+    >>> print(quote_arguments(["-c", "print('a b')", ""]))
+    "-c 'print(''a b'')' ''"
+    """
+    return '"' + " ".join(_quoted(argument) for argument in arguments) + '"'
+
+
+def quote_environment(variables: Mapping[str, str]) -> str:
+    """HTCondor's new quoting of an environment.
+
+    >>> quote_environment({"A": "1", "B": "two words"})
+    '"A=1 B=\\'two words\\'"'
+    """
+    pairs = []
+    for name, value in sorted(variables.items()):
+        text = _doubled(value)
+        pairs.append(f"{name}='{text}'" if re.search(r"[\s']", text) else f"{name}={text}")
+    return '"' + " ".join(pairs) + '"'
+
+
+def _string(value: str) -> str:
+    """A ClassAd string literal."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def accounting_group(group: str | None, user: str | None) -> str | None:
+    """The group with the user's name behind it; a dot in the name would make a sub-group of it.
+
+    >>> accounting_group("cms.other.coffea", "jane.doe@cern.ch")
+    'cms.other.coffea.jane_doe_cern_ch'
+    """
+    if not group or not user:
+        return None
+    return f"{group}.{re.sub('[^A-Za-z0-9_-]', '_', user)}"
+
+
+def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
+    """The submit description; the worker's name comes from the item data, variable DaskName."""
+    arguments = ["-m", "cmsaf_dask.worker", "--scheduler", job.scheduler, "--name", "$(DaskName)"]
+    arguments += ["--nthreads", str(max(1, job.cores // job.processes))]
+    arguments += ["--memory-limit", str(job.memory // job.processes), "--death-timeout", f"{job.death_timeout:g}"]
+    arguments += ["--processes", str(job.processes)] if job.processes > 1 else []
+    arguments += ["--local-directory", job.local_directory] if job.local_directory else []
+    lines = {
+        "universe": "docker" if job.image else "vanilla",
+        "executable": job.python,
+        "transfer_executable": "false",
+        "arguments": quote_arguments([*arguments, *map(str, job.arguments)]),
+        "request_cpus": str(job.cores),
+        "request_memory": str(-(-job.memory // 2**20)),
+        "request_disk": str(-(-job.disk // 2**10)),
+        "should_transfer_files": "YES",
+        "when_to_transfer_output": "ON_EXIT",
+        "transfer_output_files": '""',
+        "output": "worker.out",
+        "error": "worker.err",
+        "batch_name": job.cluster,
+        # A spooled job would stay in the queue for ten days after its end.
+        "leave_in_queue": "false",
+        "MY.DaskWorkerName": _string("$(DaskName)"),
+        "MY.DaskClusterName": _string(job.cluster),
+        "MY.DaskSchedulerAddress": _string(job.scheduler),
+        "MY.DaskWorkerCores": str(job.cores),
+        "MY.DaskWorkerMemory": str(job.memory),
+        "MY.DaskWorkerDisk": str(job.disk),
+        "MY.CoffeaCasaWorkerType": _string("dask"),
+    }
+    if job.image:
+        lines["docker_image"] = job.image
+        services = ["dask", *(f"dask{index}" for index in range(1, job.processes))]
+        lines["container_service_names"] = ",".join(services)
+        lines |= {f"{name}_container_port": str(FIRST_PORT + index) for index, name in enumerate(services)}
+    if files:
+        lines["transfer_input_files"] = ",".join(map(str, files))
+        lines["encrypt_input_files"] = "*"
+    if job.environment:
+        lines["environment"] = quote_environment(job.environment)
+    if job.server:
+        lines["MY.CmsafServer"] = _string(job.server)
+    group = accounting_group(job.group, job.user)
+    if group:
+        lines["MY.AccountingGroup"] = _string(group)
+    lines |= {name: str(value) for name, value in job.extra.items()}
+    return {name: value for name, value in lines.items() if name not in job.skip}
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def jobs_constraint(jobs: Iterable[tuple[int, int]]) -> str:
+    """One constraint that names exactly these (cluster, proc).
+
+    >>> jobs_constraint([(7, 0), (7, 1), (7, 2), (7, 5), (9, 0)])
+    '(ClusterId == 7 && (ProcId >= 0 && ProcId <= 2 || ProcId == 5)) || (ClusterId == 9 && (ProcId == 0))'
+    """
+    clusters: dict[int, list[int]] = {}
+    for cluster, proc in jobs:
+        clusters.setdefault(cluster, []).append(proc)
+    parts = []
+    for cluster, procs in sorted(clusters.items()):
+        ranges = (
+            f"ProcId == {first}" if first == last else f"ProcId >= {first} && ProcId <= {last}"
+            for first, last in _ranges(procs)
+        )
+        parts.append(f"(ClusterId == {cluster} && ({' || '.join(ranges)}))")
+    return " || ".join(parts)

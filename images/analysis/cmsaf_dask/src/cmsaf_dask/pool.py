@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls to the pool that never block the event loop and always end in time, and the batches of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout"]
+
+logger = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+Answer = TypeVar("Answer")
+LIMIT = 64 * 2**20
+
+
+class PoolError(RuntimeError):
+    """A call to the pool failed; the message says which, where and what was found."""
+
+
+class PoolTimeout(PoolError):
+    """A call to the pool did not end in its time."""
+
+
+class Pool:
+    """The access point, by a process of its own that is started at the first call."""
+
+    def __init__(self, collector: str | None, schedd: str | None, timeout: float) -> None:
+        self.collector = collector
+        self.schedd = schedd
+        self.timeout = timeout
+        self._process: asyncio.subprocess.Process | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def where(self) -> str:
+        return f"{self.schedd or 'the local access point'} of {self.collector or 'the local pool'}"
+
+    async def call(self, name: str, **arguments: Any) -> Any:
+        """Make one call; raises PoolError, PoolTimeout."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self.timeout):
+                    if self._process is None or self._process.returncode is not None:
+                        self._process = await self._start()
+                        await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
+                    return await self._exchange(name, arguments)
+            except TimeoutError:
+                await self._end()
+                raise PoolTimeout(
+                    f"{name} at {self.where}: no answer in {self.timeout:g} s. The access point is down, overloaded or "
+                    "not reachable from here; jobqueue.cmsaf.call-timeout sets the limit."
+                ) from None
+            except asyncio.CancelledError:
+                # The answer of the call given up would be taken for the next one's.
+                await self._end()
+                raise
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "cmsaf_dask.agent",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LIMIT,
+            env=dict(os.environ),
+            start_new_session=True,
+        )
+
+    async def _exchange(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps({"call": name, "arguments": arguments}).encode() + b"\n")
+            await process.stdin.drain()
+            line = await process.stdout.readline()
+        except (BrokenPipeError, ConnectionResetError):
+            line = b""
+        if not line:
+            await self._end()
+            raise PoolError(f"{name} at {self.where}: the process that talks to the pool ended unexpectedly.")
+        answer = json.loads(line)
+        if "error" in answer:
+            if name == "locate":
+                await self._end()
+            raise PoolError(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
+        return answer["result"]
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    async def close(self) -> None:
+        await self._end()
+
+
+class Batch(Generic[Key, Answer]):
+    """Collects what is asked within a few milliseconds and does it in one call."""
+
+    def __init__(self, action: Callable[[list[Key]], Awaitable[list[Answer]]], delay: float = 0.005) -> None:
+        self._action = action
+        self._delay = delay
+        self._waiting: list[tuple[Key, asyncio.Future[Answer]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, key: Key) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush())
+        return await future
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(self._delay)
+        asked, self._waiting, self._task = self._waiting, [], None
+        asked = [(key, future) for key, future in asked if not future.cancelled()]
+        if not asked:
+            return
+        try:
+            answers = await self._action([key for key, _ in asked])
+        except BaseException as error:
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for (_, future), answer in zip(asked, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a cmsaf facility adds to a hub: each server's own, short credentials.
+
+In the hub's configuration::
+
+    import cmsaf_hub
+    cmsaf_hub.configure(c, get_config("custom.cmsaf"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .hooks import Hooks
+from .settings import Settings
+
+__all__ = ["configure"]
+
+
+def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
+    """Set the spawner's hooks from the values of ``custom.cmsaf``."""
+    hooks = Hooks(Settings.from_values(values))
+    config.KubeSpawner.pre_spawn_hook = hooks.pre_spawn
+    config.KubeSpawner.modify_pod_hook = hooks.modify_pod
+    config.KubeSpawner.after_pod_created_hook = hooks.after_pod_created
+    config.KubeSpawner.post_stop_hook = hooks.post_stop
+    password = hooks.settings.login_password()
+    if password:
+        config.SharedPasswordAuthenticator.user_password = password
+    return hooks

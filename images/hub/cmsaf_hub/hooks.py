@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""KubeSpawner's hooks: credentials made before the pod, stored with it, gone with it.
+
+The Secret is created right after the pod and belongs to it from its first
+moment, so it cannot outlive the pod even if the hub dies in between; the
+kubelet waits with the start of the containers until the Secret is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from kubernetes_asyncio.client import (
+    V1EnvVar,
+    V1SecretVolumeSource,
+    V1Volume,
+    V1VolumeMount,
+)
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from . import credentials, objects
+from .errors import ClusterError
+from .names import Server
+from .settings import Settings
+
+__all__ = ["Hooks"]
+
+_VOLUME = "cmsaf-secrets"
+# Readable by the pod's group (fsGroup) and nobody else.
+_SECRET_MODE = 0o440
+_CONFLICT = 409
+_NOT_FOUND = 404
+_TRIES = 5
+
+
+class Hooks:
+    """Bound to one hub; the spawners come as arguments."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
+
+    async def pre_spawn(self, spawner: Any) -> None:
+        """Make the credentials: what cannot be made stops the start before the pod."""
+        server = self.server(spawner)
+        self._minted[spawner] = await asyncio.to_thread(credentials.mint, server, self.settings)
+        spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
+
+    async def modify_pod(self, spawner: Any, pod: Any) -> Any:
+        """Mount the Secret, name the server."""
+        server = self.server(spawner)
+        pod.metadata.labels = {**(pod.metadata.labels or {}), objects.SERVER_LABEL: server.slug}
+        volume = V1Volume(
+            name=_VOLUME,
+            secret=V1SecretVolumeSource(secret_name=server.secret, default_mode=_SECRET_MODE),
+        )
+        pod.spec.volumes = [*(pod.spec.volumes or []), volume]
+        container = pod.spec.containers[0]
+        mount = V1VolumeMount(name=_VOLUME, mount_path=objects.SECRETS_PATH, read_only=True)
+        container.volume_mounts = [*(container.volume_mounts or []), mount]
+        added = objects.pod_environment(server)
+        kept = [item for item in container.env or [] if item.name not in added]
+        container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
+        return pod
+
+    async def after_pod_created(self, spawner: Any, pod: Mapping[str, Any]) -> None:
+        """Store the credentials, and open the name for Dask, both owned by the pod."""
+        server = self.server(spawner)
+        minted = self._minted.pop(spawner)
+        owner = objects.owner(pod)
+        api = spawner.api
+        await asyncio.gather(
+            _renew(
+                f"Secret {server.secret}",
+                api.create_namespaced_secret,
+                api.delete_namespaced_secret,
+                objects.secret(server, minted, owner),
+            ),
+            _renew(
+                f"Service {server.service}",
+                api.create_namespaced_service,
+                api.delete_namespaced_service,
+                objects.service(server, owner),
+            ),
+        )
+
+    async def post_stop(self, spawner: Any) -> None:
+        """Take both away at once, without waiting for the cluster's garbage collector."""
+        server = self.server(spawner)
+        self._minted.pop(spawner, None)
+        api = spawner.api
+        for what, name, delete in (
+            ("Secret", server.secret, api.delete_namespaced_secret),
+            ("Service", server.service, api.delete_namespaced_service),
+        ):
+            try:
+                await _delete(delete, name, server.namespace)
+            except ApiException as problem:
+                spawner.log.warning(
+                    "%s %s was not deleted (%s %s); it goes with its pod",
+                    *(what, name, problem.status, problem.reason),
+                )
+
+    def server(self, spawner: Any) -> Server:
+        """The server that a spawner is for."""
+        return Server(
+            user=spawner.user.name,
+            name=spawner.name or "",
+            namespace=spawner.namespace,
+            dask_domain=self.settings.dask.domain,
+        )
+
+
+async def _renew(
+    what: str,
+    create: Callable[..., Awaitable[Any]],
+    delete: Callable[..., Awaitable[Any]],
+    manifest: dict[str, Any],
+) -> None:
+    """Create an object; one left from an earlier server of this name goes first."""
+    metadata = manifest["metadata"]
+    try:
+        for _try in range(_TRIES):
+            try:
+                await create(metadata["namespace"], manifest)
+                return
+            except ApiException as problem:
+                if problem.status != _CONFLICT:
+                    raise
+            await _delete(delete, metadata["name"], metadata["namespace"])
+    except ApiException as problem:
+        raise ClusterError(
+            f"{what} could not be created in namespace {metadata['namespace']}: the cluster"
+            f" answered {problem.status} {problem.reason}. Please tell the facility's admins."
+        ) from None
+    raise ClusterError(
+        f"{what} is in the way in namespace {metadata['namespace']} and came back after"
+        f" {_TRIES} deletions. Please tell the facility's admins."
+    )
+
+
+async def _delete(delete: Callable[..., Awaitable[Any]], name: str, namespace: str) -> None:
+    try:
+        await delete(name, namespace)
+    except ApiException as problem:
+        if problem.status != _NOT_FOUND:
+            raise

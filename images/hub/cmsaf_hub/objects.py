@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Kubernetes objects of one server, as plain data: nothing here talks to a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .names import Server
+
+__all__ = [
+    "SCHEDULER_PORT",
+    "SECRETS_PATH",
+    "SERVER_LABEL",
+    "owner",
+    "pod_environment",
+    "secret",
+    "service",
+]
+
+SCHEDULER_PORT = 8786
+SECRETS_PATH = "/etc/cmsaf-secrets"
+SERVER_LABEL = "cmsaf.facility/server"
+
+
+def owner(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Reference to the pod, as KubeSpawner's reflector holds it."""
+    metadata = pod["metadata"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        # The hub has no right to pods' finalizers, and needs none: the pod may go first.
+        "blockOwnerDeletion": False,
+        "controller": False,
+    }
+
+
+def secret(server: Server, credentials: Mapping[str, str], owner: Mapping[str, Any]) -> dict[str, Any]:
+    """The server's credentials; goes with its pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(server.secret, server, owner),
+        "type": "Opaque",
+        "stringData": dict(credentials),
+    }
+
+
+def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
+    """The name by which the gateway finds the server's Dask scheduler."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(server.service, server, owner),
+        "spec": {
+            # Headless: the name gives the pod's own address, and the gateway
+            # connects to nothing outside the pod network.
+            "clusterIP": "None",
+            "selector": {SERVER_LABEL: server.slug},
+            "ports": [
+                {
+                    "name": "dask-scheduler",
+                    "port": SCHEDULER_PORT,
+                    "protocol": "TCP",
+                    "targetPort": SCHEDULER_PORT,
+                }
+            ],
+        },
+    }
+
+
+def pod_environment(server: Server) -> dict[str, str]:
+    """What the server has to know about itself."""
+    return {
+        "CMSAF_USER": server.user,
+        "CMSAF_SERVER": server.name,
+        "CMSAF_DASK_NAME": server.dask_name,
+    }
+
+
+def _metadata(name: str, server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": server.namespace,
+        "labels": {
+            "app.kubernetes.io/managed-by": "cmsaf-hub",
+            SERVER_LABEL: server.slug,
+        },
+        "annotations": {
+            "hub.jupyter.org/username": server.user,
+            "hub.jupyter.org/servername": server.name,
+        },
+        "ownerReferences": [dict(owner)],
+    }

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The values of ``custom.cmsaf``, checked once when the hub starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+
+__all__ = ["Cache", "Condor", "Dask", "Settings"]
+
+
+@dataclass(frozen=True)
+class Condor:
+    """How a user is known on the HTCondor pool."""
+
+    key_file: Path
+    key_id: str
+    trust_domain: str
+    users_domain: str
+    lifetime: timedelta
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What a user may read through the cache."""
+
+    secret_file: Path
+    location: str
+    path: str
+    lifetime: timedelta
+
+
+@dataclass(frozen=True)
+class Dask:
+    """Names and lifetime of a server's Dask certificates."""
+
+    domain: str
+    worker_addresses: tuple[str, ...]
+    lifetime: timedelta
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the hooks know about the site."""
+
+    dask: Dask
+    condor: Condor | None
+    cache: Cache | None
+    login_password_file: Path | None
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Settings:
+        """Read the chart's values; a wrong one is named."""
+        taken = _Values("custom.cmsaf", values)
+        dask = taken.section("dask") or _Values("custom.cmsaf.dask", {})
+        condor = taken.section("condor")
+        cache = taken.section("cache")
+        password = taken.text("loginPasswordFile", required=False)
+        taken.finish()
+        return cls(
+            dask=_dask(dask),
+            condor=_condor(condor) if condor else None,
+            cache=_cache(cache) if cache else None,
+            login_password_file=Path(password) if password else None,
+        )
+
+    def login_password(self) -> str:
+        """The shared password of a facility without a login service, or nothing."""
+        if self.login_password_file is None:
+            return ""
+        try:
+            return self.login_password_file.read_text(encoding="utf-8").strip()
+        except OSError as problem:
+            raise SettingsError(
+                f"The login password could not be read from {self.login_password_file}"
+                f" ({problem.strerror}); custom.cmsaf.loginPasswordFile names the file."
+            ) from None
+
+
+def _dask(values: _Values) -> Dask:
+    dask = Dask(
+        domain=values.text("domain"),
+        worker_addresses=values.texts("workerAddresses"),
+        lifetime=values.seconds("lifetime"),
+    )
+    values.finish()
+    return dask
+
+
+def _condor(values: _Values) -> Condor:
+    condor = Condor(
+        key_file=Path(values.text("keyFile")),
+        key_id=values.text("keyId"),
+        trust_domain=values.text("trustDomain"),
+        users_domain=values.text("usersDomain"),
+        lifetime=values.seconds("lifetime"),
+    )
+    values.finish()
+    return condor
+
+
+def _cache(values: _Values) -> Cache:
+    cache = Cache(
+        secret_file=Path(values.text("secretFile")),
+        location=values.text("location"),
+        path=values.text("path"),
+        lifetime=values.seconds("lifetime"),
+    )
+    values.finish()
+    return cache
+
+
+class _Values:
+    """One level of the values; remembers its name for messages."""
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        self._name = name
+        self._left = dict(values)
+
+    def section(self, key: str) -> _Values | None:
+        value = self._left.pop(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self._wrong(key, value, "a group of values")
+        return _Values(f"{self._name}.{key}", value)
+
+    def text(self, key: str, *, required: bool = True) -> str:
+        value = self._left.pop(key, None)
+        if value is None and not required:
+            return ""
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, value, "a text")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._left.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, value, "a list of texts")
+        return tuple(value)
+
+    def seconds(self, key: str) -> timedelta:
+        value = self._left.pop(key, None)
+        # Helm hands whole numbers on as floats when they come from a file.
+        whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        if not whole:
+            raise self._wrong(key, value, "a positive number of seconds")
+        return timedelta(seconds=int(value))
+
+    def finish(self) -> None:
+        if self._left:
+            raise SettingsError(f"{self._name} has unknown keys: {', '.join(sorted(self._left))}.")
+
+    def _wrong(self, key: str, value: Any, wanted: str) -> SettingsError:
+        return SettingsError(f"{self._name}.{key} is {value!r}, it has to be {wanted}.")

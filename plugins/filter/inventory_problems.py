@@ -1,0 +1,133 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter inventory_problems."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.cmsaf.facility.plugins.module_utils._site_check import Problem, Site, problems
+from jinja2.exceptions import TemplateError
+
+DOCUMENTATION = r"""
+name: inventory_problems
+short_description: Find all mistakes of a facility's inventory
+version_added: 0.1.0
+author: The cmsaf.facility authors (@cmsaf)
+description:
+  - Looks at groups and variables of all hosts, and touches none of them.
+  - What variables there are, which of them are required and what type they have is read from the
+    argument specifications of the collection's roles.
+options:
+  _input:
+    description: Ansible's C(hostvars).
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups).
+    type: dict
+    required: true
+  answers:
+    description: Results of M(ansible.builtin.uri) for the addresses that were tried. Any status is an answer.
+    type: list
+    elements: dict
+    default: []
+  minimum_execute:
+    description: Fewest execute hosts that are enough.
+    type: int
+    default: 1
+"""
+
+EXAMPLES = r"""
+- name: Find all mistakes of the inventory
+  ansible.builtin.set_fact:
+    mistakes: "{{ hostvars | cmsaf.facility.inventory_problems(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One sentence or two for each mistake, with variable, what was found and what to set.
+  type: list
+  elements: str
+"""
+
+_ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+def _declared() -> dict[str, dict[str, dict[str, t.Any]]]:
+    """Return the options of each role by name, of all its entry points together."""
+    roles: dict[str, dict[str, dict[str, t.Any]]] = {}
+    for path in sorted(_ROLES.glob("*/meta/argument_specs.yml")):
+        with path.open(encoding="utf-8") as file:
+            specs = yaml.safe_load(file)["argument_specs"]
+        options = roles.setdefault(path.parents[1].name, {})
+        for entry in specs.values():
+            options.update(entry.get("options", {}))
+    return roles
+
+
+def _wrong_types(site: Site, options: dict[str, dict[str, t.Any]]) -> list[Problem]:
+    """Return the values that a role's own specification refuses."""
+    found = []
+    for values in site.values.values():
+        for name, value in values.items():
+            if name in options:
+                spec = {**options[name], "required": False, "default": None}
+                for message in ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages:
+                    found.append(Problem(name, f"a value of another type ({message})", "Correct it."))
+    return list(dict.fromkeys(found))
+
+
+def _read(hostvars: t.Any, groups: dict[str, list[str]], prefixes: list[str]) -> Site:
+    """Return the collection's variables of all hosts, and the errors of those that have no value."""
+    site = Site(groups=groups, values={}, errors={}, prefixes=prefixes)
+    starts = ("ansible_host", *(f"{prefix}_" for prefix in prefixes))
+    for host in groups["all"]:
+        variables = hostvars[host]
+        values, errors = {}, {}
+        for name in (name for name in variables if name.startswith(starts)):
+            try:
+                # Ansible evaluates late, down to the items of a list: a look at all of it brings errors out.
+                values[str(name)] = json.loads(json.dumps(variables[name], default=str))
+            except (AnsibleError, TemplateError) as error:
+                errors[str(name)] = str(error).splitlines()[0]
+        site.values[host], site.errors[host] = values, errors
+    return site
+
+
+def inventory_problems(
+    hostvars: t.Any,
+    groups: dict[str, list[str]],
+    answers: list[dict[str, t.Any]] | None = None,
+    minimum_execute: int = 1,
+) -> list[str]:
+    """Return all mistakes of an inventory."""
+    roles = _declared()
+    options = {name: spec for declared in roles.values() for name, spec in declared.items()}
+    site = _read(hostvars, groups, sorted(roles))
+    site.known = frozenset(options)
+    site.required = [name for name, spec in roles["facility"].items() if spec.get("required")]
+    site.defaults = {name: spec["default"] for name, spec in roles["facility"].items() if "default" in spec}
+    site.probes = {answer["item"]: "" if answer["status"] > 0 else answer["msg"] for answer in answers or []}
+    site.minimum_execute = minimum_execute
+    bundle = site.facility("facility_ca_bundle")
+    if bundle and not os.access(bundle, os.R_OK):
+        site.missing_files = {"facility_ca_bundle": f"{bundle!r}, which cannot be read here"}
+    found = problems(site)
+    said = {problem.variable for problem in found}
+    found += [problem for problem in _wrong_types(site, options) if problem.variable not in said]
+    return [str(problem) for problem in found]
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"inventory_problems": inventory_problems}

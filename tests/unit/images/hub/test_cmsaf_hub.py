@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The hub's own package: names, objects, and the hooks against a cluster that only remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("kubespawner", reason="needs jupyterhub-kubespawner (images/hub/requirements.txt)")
+
+from cmsaf_hub import configure, credentials, objects
+from cmsaf_hub.errors import ClusterError, CredentialError, SettingsError
+from cmsaf_hub.hooks import Hooks
+from cmsaf_hub.names import SLUG_LENGTH, Server, pool_user
+from cmsaf_hub.settings import Settings
+from cmsaf_mint import _idtoken, _macaroon
+from kubernetes_asyncio.client import (
+    ApiClient,
+    V1Container,
+    V1EnvVar,
+    V1ObjectMeta,
+    V1Pod,
+    V1PodSpec,
+)
+from kubernetes_asyncio.client.exceptions import ApiException
+
+NAMESPACE = "hub"
+DOMAIN = "dask.af.test"
+OWNER = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "name": "jupyter-alice",
+    "uid": "8d3c",
+    "blockOwnerDeletion": False,
+    "controller": False,
+}
+CONTRACTED = {
+    "condor_token",
+    "xcache_token",
+    "bearer_token",
+    "ca.pem",
+    "hostcert.pem",
+    "usercert.pem",
+    "workercert.pem",
+}
+
+
+def server(user: str = "alice", name: str = "") -> Server:
+    return Server(user=user, name=name, namespace=NAMESPACE, dask_domain=DOMAIN)
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    key, secret = tmp_path / "condor-key", tmp_path / "macaroon-secret"
+    key.write_bytes(_idtoken.generate_key())
+    made = _macaroon.generate_secret()
+    secret.write_bytes(made if isinstance(made, bytes) else made.encode())
+    return {
+        "dask": {"domain": DOMAIN, "workerAddresses": ["10.89.50.16"], "lifetime": 86400.0},
+        "condor": {
+            "keyFile": str(key),
+            "keyId": "cmsaf-hub",
+            "trustDomain": "pool.af.test",
+            "usersDomain": "users.af.test",
+            "lifetime": 43200,
+        },
+        "cache": {
+            "secretFile": str(secret),
+            "location": "AF-XCACHE",
+            "path": "/store",
+            "lifetime": 43200,
+        },
+    }
+
+
+# -- names --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "slug"),
+    [
+        ("alice", "", "alice"),
+        ("a" * 40, "", "a" * 40),
+        ("a" * 41, "", "a" * 29 + "---c0f8bd4d"),
+        ("Alice", "", "alice---3bc51062"),
+        ("alice@cern.ch", "", "alice-cern-ch---8da3722d"),
+        ("7alice", "", "x-7alice---c07b997d"),
+        ("", "", "x---e3b0c442"),
+        ("alice", "two", "alice--two---aa409541"),
+    ],
+)
+def test_slugs(user: str, name: str, slug: str) -> None:
+    assert server(user, name).slug == slug
+
+
+LOOK_ALIKES = [
+    *("alice", "Alice", "ALICE", "alice-", "-alice", "alice--", "ali ce", "alice.", "аlice"),
+    *("alice@cern.ch", "alice-cern-ch", "alice.cern.ch", "ålice", "alice\u200b", "", "x", "7"),
+    *("a" * length for length in (39, 40, 41, 63, 64, 65, 255)),
+    *("ü" * length for length in (40, 64)),
+]
+
+
+def test_slugs_never_collide_and_always_fit() -> None:
+    servers = [server(user, name) for user in LOOK_ALIKES for name in ["", *LOOK_ALIKES[:12]]]
+    wanted = {(one.user, one.name) for one in servers}
+    slugs = {one.slug for one in servers}
+    assert len(slugs) == len(wanted)
+    gateway = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+    for slug in slugs:
+        assert gateway.fullmatch(slug), slug
+        assert len(slug) <= SLUG_LENGTH
+
+
+def test_names_of_a_server() -> None:
+    one = server()
+    assert (one.secret, one.service, one.dask_name) == (
+        "cmsaf-alice",
+        "dask-alice",
+        "alice.dask.af.test",
+    )
+    assert one.dask_names == [
+        "alice.dask.af.test",
+        "dask-alice",
+        "dask-alice.hub.svc",
+        "dask-alice.hub.svc.cluster.local",
+    ]
+
+
+def test_pool_users_never_collide() -> None:
+    users = [pool_user(user) for user in LOOK_ALIKES]
+    assert len(set(users)) == len(LOOK_ALIKES)
+    for user in users:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", user), user
+    assert pool_user("bob-y") == "bob-y"
+
+
+# -- objects ------------------------------------------------------------------
+
+
+def metadata(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": "hub",
+        "labels": {
+            "app.kubernetes.io/managed-by": "cmsaf-hub",
+            "cmsaf.facility/server": "alice",
+        },
+        "annotations": {
+            "hub.jupyter.org/username": "alice",
+            "hub.jupyter.org/servername": "",
+        },
+        "ownerReferences": [OWNER],
+    }
+
+
+def test_secret() -> None:
+    assert objects.secret(server(), {"ca.pem": "x"}, OWNER) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata("cmsaf-alice"),
+        "type": "Opaque",
+        "stringData": {"ca.pem": "x"},
+    }
+
+
+def test_service() -> None:
+    assert objects.service(server(), OWNER) == {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata("dask-alice"),
+        "spec": {
+            "clusterIP": "None",
+            "selector": {"cmsaf.facility/server": "alice"},
+            "ports": [{"name": "dask-scheduler", "port": 8786, "protocol": "TCP", "targetPort": 8786}],
+        },
+    }
+
+
+def test_owner() -> None:
+    pod = {"metadata": {"name": "jupyter-alice", "uid": "8d3c", "labels": {}}}
+    assert objects.owner(pod) == OWNER
+
+
+# -- credentials --------------------------------------------------------------
+
+
+def test_credentials(values: dict[str, Any]) -> None:
+    found = credentials.mint(server(), Settings.from_values(values))
+    assert set(found) == CONTRACTED
+    assert found["xcache_token"] == found["bearer_token"]
+    token = _idtoken.parse(found["condor_token"])
+    assert (token.identity, token.issuer, token.key_id, token.scopes) == (
+        "alice@users.af.test",
+        "pool.af.test",
+        "cmsaf-hub",
+        ("READ", "WRITE"),
+    )
+    assert token.expires_at is not None
+    assert token.expires_at - token.issued_at == 43200
+    assert "PRIVATE KEY" not in found["ca.pem"]
+
+
+def test_without_pool_and_cache(values: dict[str, Any]) -> None:
+    found = credentials.mint(server(), Settings.from_values({"dask": values["dask"]}))
+    assert set(found) == {"ca.pem", "hostcert.pem", "usercert.pem", "workercert.pem"}
+
+
+def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
+    values["condor"]["keyFile"] = "/nonexistent/key"
+    with pytest.raises(CredentialError, match=r"HTCondor token .* /nonexistent/key could not be"):
+        credentials.mint(server(), Settings.from_values(values))
+
+
+def test_a_short_key_is_refused(values: dict[str, Any]) -> None:
+    Path(values["condor"]["keyFile"]).write_bytes(b"short")
+    with pytest.raises(CredentialError, match="5 bytes") as problem:
+        credentials.mint(server(), Settings.from_values(values))
+    assert problem.value.jupyterhub_message == str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dask": None}, r"custom\.cmsaf\.dask\.domain is None"),
+        ({"dask": {"domain": DOMAIN, "lifetime": 0}}, r"dask\.lifetime is 0"),
+        ({"dask": {"domain": DOMAIN, "lifetime": True}}, r"dask\.lifetime is True"),
+        ({"condor": "yes"}, r"custom\.cmsaf\.condor is 'yes'"),
+        ({"cahce": {}}, "unknown keys: cahce"),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_values(values | change)
+
+
+# -- hooks --------------------------------------------------------------------
+
+
+class Cluster:
+    """Remembers objects by kind and name; answers as the API server does."""
+
+    def __init__(self, refuse: int | None = None) -> None:
+        self.objects: dict[tuple[str, str], Any] = {}
+        self.refuse = refuse
+
+    def __getattr__(self, verb: str) -> Any:
+        action, _namespaced, kind = verb.split("_", 2)
+
+        async def create(namespace: str, manifest: dict[str, Any]) -> None:
+            key = (kind, manifest["metadata"]["name"])
+            if self.refuse:
+                raise ApiException(status=self.refuse, reason="Refused")
+            if key in self.objects:
+                raise ApiException(status=409, reason="Conflict")
+            self.objects[key] = manifest
+
+        async def delete(name: str, namespace: str) -> None:
+            if self.objects.pop((kind, name), None) is None:
+                raise ApiException(status=404, reason="Not Found")
+
+        return {"create": create, "delete": delete}[action]
+
+
+class Spawner:
+    def __init__(self, cluster: Cluster, user: str = "alice", name: str = "") -> None:
+        self.api = cluster
+        self.user = SimpleNamespace(name=user)
+        self.name = name
+        self.namespace = NAMESPACE
+        self.log = logging.getLogger("spawner")
+
+
+def pod() -> V1Pod:
+    container = V1Container(name="notebook", env=[V1EnvVar(name="CMSAF_USER", value="mallory"), V1EnvVar(name="A")])
+    return V1Pod(metadata=V1ObjectMeta(labels={"app": "x"}), spec=V1PodSpec(containers=[container]))
+
+
+CREATED = {"metadata": {"name": "jupyter-alice", "uid": "8d3c"}}
+
+
+def test_a_server_comes_and_goes(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        cluster = Cluster()
+        hooks = Hooks(Settings.from_values(values))
+        spawner = Spawner(cluster)
+        await hooks.pre_spawn(spawner)
+        assert cluster.objects == {}
+        await hooks.after_pod_created(spawner, CREATED)
+        assert set(cluster.objects) == {("secret", "cmsaf-alice"), ("service", "dask-alice")}
+        stored = cluster.objects["secret", "cmsaf-alice"]
+        assert set(stored["stringData"]) == CONTRACTED
+        assert stored["metadata"]["ownerReferences"] == [OWNER]
+        await hooks.post_stop(spawner)
+        assert cluster.objects == {}
+        await hooks.post_stop(spawner)
+
+    asyncio.run(live())
+
+
+def test_leftovers_are_replaced(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        cluster = Cluster()
+        cluster.objects = {("secret", "cmsaf-alice"): "old", ("service", "dask-alice"): "old"}
+        hooks = Hooks(Settings.from_values(values))
+        spawner = Spawner(cluster)
+        await hooks.pre_spawn(spawner)
+        await hooks.after_pod_created(spawner, CREATED)
+        assert "old" not in cluster.objects.values()
+
+    asyncio.run(live())
+
+
+def test_a_refusal_is_said_in_words(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        hooks = Hooks(Settings.from_values(values))
+        spawner = Spawner(Cluster(refuse=403))
+        await hooks.pre_spawn(spawner)
+        with pytest.raises(ClusterError, match="in namespace hub: the cluster answered 403") as found:
+            await hooks.after_pod_created(spawner, CREATED)
+        assert "PRIVATE" not in str(found.value)
+
+    asyncio.run(live())
+
+
+def test_pod_is_extended(values: dict[str, Any]) -> None:
+    async def live() -> Any:
+        hooks = Hooks(Settings.from_values(values))
+        async with ApiClient() as client:
+            changed = await hooks.modify_pod(Spawner(Cluster()), pod())
+            return client.sanitize_for_serialization(changed)
+
+    assert asyncio.run(live()) == {
+        "metadata": {"labels": {"app": "x", "cmsaf.facility/server": "alice"}},
+        "spec": {
+            "containers": [
+                {
+                    "name": "notebook",
+                    "env": [
+                        {"name": "A"},
+                        {"name": "CMSAF_USER", "value": "alice"},
+                        {"name": "CMSAF_SERVER", "value": ""},
+                        {"name": "CMSAF_DASK_NAME", "value": "alice.dask.af.test"},
+                    ],
+                    "volumeMounts": [
+                        {
+                            "name": "cmsaf-secrets",
+                            "mountPath": "/etc/cmsaf-secrets",
+                            "readOnly": True,
+                        }
+                    ],
+                }
+            ],
+            "volumes": [
+                {
+                    "name": "cmsaf-secrets",
+                    "secret": {"secretName": "cmsaf-alice", "defaultMode": 0o440},
+                }
+            ],
+        },
+    }
+
+
+def test_minting_leaves_the_loop_free(values: dict[str, Any]) -> None:
+    async def live() -> float:
+        hooks = Hooks(Settings.from_values(values))
+        stalls = []
+
+        async def watch() -> None:
+            while True:
+                before = time.perf_counter()
+                await asyncio.sleep(0.001)
+                stalls.append(time.perf_counter() - before)
+
+        watcher = asyncio.create_task(watch())
+        spawners = [Spawner(Cluster(), user=f"user{number}") for number in range(20)]
+        await asyncio.gather(*(hooks.pre_spawn(spawner) for spawner in spawners))
+        watcher.cancel()
+        return max(stalls)
+
+    assert asyncio.run(live()) < 0.5
+
+
+def test_configure(values: dict[str, Any], tmp_path: Path) -> None:
+    password = tmp_path / "login"
+    password.write_text("correct horse\n")
+    config = SimpleNamespace(KubeSpawner=SimpleNamespace(), SharedPasswordAuthenticator=SimpleNamespace())
+    hooks = configure(config, values | {"loginPasswordFile": str(password)})
+    assert config.KubeSpawner.pre_spawn_hook == hooks.pre_spawn
+    assert config.KubeSpawner.post_stop_hook == hooks.post_stop
+    assert config.SharedPasswordAuthenticator.user_password == "correct horse"
+    with pytest.raises(SettingsError, match="loginPasswordFile"):
+        configure(config, values | {"loginPasswordFile": str(tmp_path / "none")})
