@@ -20,6 +20,8 @@ SLUG_LENGTH = 40
 
 _POOL_USER_LENGTH = 64
 _POOL_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+# Names that HTCondor's own daemons and administrators go by; a user of that name gets another.
+_POOL_RESERVED = frozenset({"administrator", "condor", "condor_pool", "root", "unauthenticated", "unmapped"})
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,11 @@ def pool_user(user: str) -> str:
 
     >>> pool_user("alice.x")
     'alice.x'
+    >>> pool_user("root").startswith("root---")
+    True
     """
     return str(safe_slug(user, is_valid=_is_pool_user, max_length=_POOL_USER_LENGTH))
 
 
 def _is_pool_user(name: str) -> bool:
-    return _POOL_USER.fullmatch(name) is not None
+    return _POOL_USER.fullmatch(name) is not None and name.lower() not in _POOL_RESERVED

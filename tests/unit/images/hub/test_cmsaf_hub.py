@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("kubespawner", reason="needs jupyterhub-kubespawner (images/hub/requirements.txt)")
-
 from cmsaf_hub import configure, credentials, objects
 from cmsaf_hub.errors import ClusterError, CredentialError, SettingsError
 from cmsaf_hub.hooks import Hooks
@@ -141,6 +139,11 @@ def test_pool_users_never_collide() -> None:
     for user in users:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", user), user
     assert pool_user("bob-y") == "bob-y"
+
+
+@pytest.mark.parametrize("name", ["root", "Root", "condor", "condor_pool", "administrator"])
+def test_nobody_is_called_like_the_pools_own_identities(name: str) -> None:
+    assert pool_user(name).lower() not in {"root", "condor", "condor_pool", "administrator"}
 
 
 # -- objects ------------------------------------------------------------------
