@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
 from cmsaf_hub import configure, credentials, objects
 from cmsaf_hub.errors import ClusterError, CredentialError, SettingsError
 from cmsaf_hub.hooks import Hooks
