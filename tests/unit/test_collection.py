@@ -3,21 +3,42 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.cmsaf.facility.plugins.module_utils._tree import pack
 
 ROOT = Path(__file__).resolve().parents[2]
-UNWANTED = {".git", ".ansible", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "report", "secrets"}
+UNWANTED = {
+    ".git",
+    ".ansible",
+    ".venv",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    "report",
+    "secrets",
+}
 INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
+STAGES = sorted(
+    re.findall(r"import_playbook: (\S+)\.yml", (ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+)
+# What roles take from outside of their own folder, or pack as a whole.
+CARRIED = ["charts/hub", "plugins/module_utils", "roles/mirror/files", "roles/verify/files"]
+CARRIED += sorted(f"images/{path.name}" for path in (ROOT / "images").iterdir())
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -32,8 +53,28 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("collections")
-    run("ansible-galaxy", "collection", "install", "--no-deps", "--offline", "-p", path, tarball, cwd=path)
+    # Ansible sees no other path: a collection that it finds elsewhere, it does not install again.
+    command = ("ansible-galaxy", "collection", "install", "--no-deps", "--offline", "-p", path, tarball)
+    run(*command, cwd=path, ANSIBLE_COLLECTIONS_PATH=str(path), PYTHONPATH="")
     return path
+
+
+@pytest.fixture(scope="module")
+def elsewhere(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """An empty directory where nothing of the source tree can help, and what Ansible is told there."""
+    path = tmp_path_factory.mktemp("elsewhere")
+    (path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
+    return path, {
+        "ANSIBLE_COLLECTIONS_PATH": str(installed),
+        "ANSIBLE_CONFIG": str(path / "ansible.cfg"),
+        "PYTHONPATH": "",
+    }
+
+
+def packed(root: Path) -> bytes:
+    stream = io.BytesIO()
+    pack({".": str(root)}, stream)
+    return stream.getvalue()
 
 
 def test_nothing_unwanted_is_built_in(tarball: Path) -> None:
@@ -47,31 +88,64 @@ def test_nothing_unwanted_is_built_in(tarball: Path) -> None:
     assert tarball.stat().st_size < 5_000_000
 
 
+@pytest.mark.parametrize("folder", CARRIED)
+def test_installed_folder_is_the_source(installed: Path, folder: str) -> None:
+    # Byte for byte, modes too: builds are keyed by content, and an image must not differ by where it is built from.
+    there = installed / "ansible_collections" / "cmsaf" / "facility" / folder
+    assert there.is_dir(), f"{folder} is not in the tarball"
+    assert packed(there) == packed(ROOT / folder)
+
+
 @pytest.mark.parametrize("inventory", INVENTORIES)
-def test_installed_playbook_is_found(installed: Path, tmp_path: Path, inventory: str) -> None:
-    # From an empty directory: nothing of the source tree can help.
-    tasks = run(
-        "ansible-playbook",
-        "-i",
-        ROOT / "inventories" / inventory,
-        "cmsaf.facility.site",
-        "--list-tasks",
-        cwd=tmp_path,
-        ANSIBLE_COLLECTIONS_PATH=str(installed),
-        ANSIBLE_CONFIG=os.devnull,
-    )
-    for role in ("site_check", "pki", "node", "gateway", "kubernetes", "htcondor", "xcache", "jupyterhub"):
+def test_installed_playbook_is_found(installed: Path, elsewhere: tuple[Path, dict[str, str]], inventory: str) -> None:
+    path, environment = elsewhere
+    there = installed / "ansible_collections" / "cmsaf" / "facility" / "inventories" / inventory
+    tasks = run("ansible-playbook", "-i", there, "cmsaf.facility.site", "--list-tasks", cwd=path, **environment)
+    for role in (
+        "site_check",
+        "pki",
+        "mirror",
+        "node",
+        "gateway",
+        "kubernetes",
+        "images",
+        "htcondor",
+        "xcache",
+        "jupyterhub",
+    ):
         assert f"{role} : " in tasks, f"no task of role {role} in {tasks}"
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "verify"])
+def test_each_stage_is_found(elsewhere: tuple[Path, dict[str, str]], stage: str) -> None:
+    path, environment = elsewhere
+    inventory = ROOT / "inventories" / "example"
+    run("ansible-playbook", "-i", inventory, f"cmsaf.facility.{stage}", "--list-tasks", cwd=path, **environment)
+
+
+def test_example_inventory_has_no_mistake(elsewhere: tuple[Path, dict[str, str]]) -> None:
+    path, environment = elsewhere
+    said = run(
+        "ansible-playbook", "-i", ROOT / "inventories" / "example", "cmsaf.facility.check", cwd=path, **environment
+    )
+    assert "The inventory has no mistake" in said
 
 
 def test_every_collection_that_is_used_is_a_dependency() -> None:
     dependencies = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
-    known = ("ansible.posix", "ansible.utils", "community.crypto", "community.general", "containers.podman", "kubernetes.core")
     texts = [
         path.read_text(encoding="utf-8")
-        for place in ("roles", "playbooks")
+        for place in ("roles", "playbooks", "plugins")
         for path in (ROOT / place).rglob("*")
-        if path.suffix in (".yml", ".j2")
+        if path.suffix in (".yml", ".j2", ".py")
     ]
+    known = (
+        "ansible.posix",
+        "ansible.utils",
+        "community.crypto",
+        "community.general",
+        "containers.podman",
+        "kubernetes.core",
+    )
     used = {name for name in known if any(f"{name}." in text for text in texts)}
     assert used == set(dependencies)

@@ -165,4 +165,4 @@ def test_readmes_are_up_to_date() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for path, text in module.readmes():
-        assert path.exists() and path.read_text(encoding="utf-8") == text, f"{path}: run make readmes"
+        assert path.exists() and path.read_text(encoding="utf-8") == text, f"{path}: run scripts/role_readmes.py"
