@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Act as users of the hub from outside: act_as_users.py STEP STATE [PROGRAM]
 
-STATE is a JSON file that the steps hand on to each other; it begins with url, ca and users. Steps:
+STATE is a JSON file that the steps hand on to each other; it begins with url, ca, password_file and users. Steps:
 
-start  standard input is the password: every user logs in, after a wrong password was tried, and starts a server
+start  every user logs in, after a wrong password was tried, and starts a server
 ask    runs PROGRAM in the kernel of the first user; standard input is JSON, which the program has as "given"
 stop   every user stops the server
 
@@ -26,40 +26,39 @@ from hub import Hub, HubError, Session  # type: ignore[import-not-found]
 LIMIT = 600
 
 
-def start(state: dict[str, Any], users: list[str], given: str) -> dict[str, Any]:
-    def one(user: str) -> tuple[bool, dict[str, Any]]:
+def start(state: dict[str, Any]) -> dict[str, Any]:
+    password = Path(state["password_file"]).read_text(encoding="utf-8").strip()
+
+    def one(user: str) -> tuple[bool, Hub]:
         hub = Hub(Session(url=state["url"], ca=state["ca"], user=user))
-        refused = hub.refused("not-" + given)
-        hub.login(given)
-        state["sessions"][user] = hub.session.as_dict()
+        refused = hub.refused("not-" + password)
+        hub.login(password)
         hub.start(LIMIT)
-        return refused, hub.session.as_dict()
+        return refused, hub
 
-    state["sessions"] = {}
     with ThreadPoolExecutor() as crowd:
-        found = list(crowd.map(one, users))
-    first = Hub(Session(**found[0][1]))
-    first.open_kernel()
-    state["sessions"][users[0]] = first.session.as_dict()
-    return {"wrong_password_refused": all(refused for refused, _ in found), "started": users}
+        found = list(crowd.map(one, state["users"]))
+    found[0][1].open_kernel()
+    state["sessions"] = [hub.session.as_dict() for _, hub in found]
+    return {"wrong_password_refused": all(refused for refused, _ in found)}
 
 
-def ask(state: dict[str, Any], users: list[str], given: str) -> Any:
-    program = Path(sys.argv[3]).read_text(encoding="utf-8")
-    return Hub(Session(**state["sessions"][users[0]])).run(f"given = {json.loads(given)!r}\n{program}", LIMIT)
+def ask(state: dict[str, Any]) -> Any:
+    given, program = json.load(sys.stdin), Path(sys.argv[3]).read_text(encoding="utf-8")
+    return Hub(Session(**state["sessions"][0])).run(f"given = {given!r}\n{program}", LIMIT)
 
 
-def stop(state: dict[str, Any], users: list[str], given: str) -> dict[str, Any]:
-    for session in state["sessions"].values():
+def stop(state: dict[str, Any]) -> dict[str, Any]:
+    for session in state["sessions"]:
         Hub(Session(**session)).stop(LIMIT)
-    return {"stopped": list(state["sessions"])}
+    return {"stopped": state["users"]}
 
 
 def main() -> int:
     step, path = sys.argv[1], Path(sys.argv[2])
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
-        found = {"start": start, "ask": ask, "stop": stop}[step](state, state["users"], sys.stdin.read().strip())
+        found = {"start": start, "ask": ask, "stop": stop}[step](state)
     except HubError as error:
         print(error, file=sys.stderr)
         return 1
