@@ -80,7 +80,7 @@ class Stage(t.NamedTuple):
     start: float
 
 
-class CallbackModule(DefaultCallback):
+class CallbackModule(DefaultCallback):  # type: ignore[misc] # Ansible carries no types
     """Default output with less noise and more orientation."""
 
     CALLBACK_VERSION = 2.0

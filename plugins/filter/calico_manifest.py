@@ -44,9 +44,10 @@ _value:
 def calico_manifest(documents: t.Any, environment: dict[str, str]) -> list[dict[str, t.Any]]:
     """Return the manifest's objects with the environment overridden."""
     try:
-        return with_environment(documents, environment)
+        objects: list[dict[str, t.Any]] = with_environment(documents, environment)
     except ValueError as error:
         raise AnsibleFilterError(f"calico_manifest: {error}") from error
+    return objects
 
 
 class FilterModule:

@@ -23,9 +23,9 @@ from datetime import datetime, timezone
 
 __all__ = [
     "ACTIVITIES",
+    "SECRET_BYTES",
     "Macaroon",
     "MacaroonError",
-    "SECRET_BYTES",
     "decode_secret",
     "generate_secret",
     "mint",

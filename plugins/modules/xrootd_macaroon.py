@@ -187,7 +187,7 @@ def mint(params: dict[str, Any], secret: bytes) -> str:
         before = datetime.fromtimestamp(params["before"], timezone.utc)
     else:
         before = datetime.now(timezone.utc) + timedelta(seconds=params["lifetime"])
-    return _macaroon.mint(
+    token: str = _macaroon.mint(
         secret=secret,
         location=params["location"],
         name=params["name"],
@@ -195,6 +195,7 @@ def mint(params: dict[str, Any], secret: bytes) -> str:
         path=params["prefix"],
         before=before,
     )
+    return token
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ def test_one_call_for_all_that_is_asked_together() -> None:
     async def scenario() -> list[int]:
         batch = Batch(action)
         first = await asyncio.gather(*(batch(number) for number in range(500)))
-        return first + [await batch(7)]
+        return [*first, await batch(7)]
 
     assert asyncio.run(scenario()) == [number * 2 for number in range(500)] + [14]
     assert [len(keys) for keys in calls] == [500, 1]
@@ -53,5 +53,3 @@ def test_who_gave_up_is_not_asked_for() -> None:
 
     asyncio.run(scenario())
     assert calls == [[2]]
-
-

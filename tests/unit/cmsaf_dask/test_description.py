@@ -5,7 +5,6 @@ import doctest
 from pathlib import Path
 
 import pytest
-
 from cmsaf_dask import description
 from cmsaf_dask.description import WorkerJob, accounting_group, describe, jobs_constraint, quote_arguments
 

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import doctest
+import shlex
 import threading
 import time
 from pathlib import Path
 
 import pytest
-
 from cmsaf_dask import worker
 
 AD = 'ContainerServiceNames = "dask"\nStartdIpAddr = "<10.0.0.7:9618?addrs=10.0.0.7-9618>"\n'
@@ -49,9 +49,8 @@ def test_environment_points_to_the_files_of_the_job(tmp_path: Path) -> None:
 
 
 def test_arguments_are_those_of_the_description() -> None:
-    options = worker.parse(
-        "--scheduler tls://s:1 --name n --nthreads 2 --memory-limit 5 --death-timeout 60 --processes 2".split()
-    )
+    given = "--scheduler=tls://s:1 --name=n --nthreads=2 --memory-limit=5 --death-timeout=60 --processes=2"
+    options = worker.parse(shlex.split(given))
     assert (options.scheduler, options.name, options.nthreads, options.memory_limit) == ("tls://s:1", "n", 2, 5)
 
 

@@ -145,7 +145,9 @@ CHECKS: Sequence[Check] = (
     Check("reach", "The hub answers over HTTPS", "gateway", "GET /hub/api/ from the controller", _reach),
     Check("login", "A user can log in", "hub", "the login form, with a wrong and the right password", _login),
     Check("server", "The user's server starts", "hub", "POST to the hub's API, then a kernel", _server),
-    Check("first", "The analysis runs in the server", "cache", "missing_et by a LocalCluster, through the cache", _first),
+    Check(
+        "first", "The analysis runs in the server", "cache", "missing_et by a LocalCluster, through the cache", _first
+    ),
     Check("workers", "Workers come", "access_point", "HTCondorCluster.scale", _workers),
     Check("spread", "Workers run on the execute hosts", "execute", "the workers' addresses at the scheduler", _spread),
     Check("owners", "Workers are the user's own jobs", "access_point", "condor_q at the access point", _owners),

@@ -104,7 +104,9 @@ class Hub:
         end = time.monotonic() + limit
         while not self._ready():
             if time.monotonic() > end:
-                raise HubError(f"Starting the server of {self.session.user}: not ready in {limit:g} s. {self._events()}")
+                raise HubError(
+                    f"Starting the server of {self.session.user}: not ready in {limit:g} s. {self._events()}"
+                )
             server = self._model().get("servers", {}).get("", {})
             if not server.get("pending") and not server.get("ready"):
                 raise HubError(f"Starting the server of {self.session.user}: given up by the hub. {self._events()}")
@@ -182,7 +184,9 @@ class Hub:
                 channel.ping()
                 continue
             except (OSError, websocket.WebSocketException) as error:
-                raise HubError(f"The kernel's channel broke: {error}. Output so far: {''.join(output)[-1000:]}") from error
+                raise HubError(
+                    f"The kernel's channel broke: {error}. Output so far: {''.join(output)[-1000:]}"
+                ) from error
             if not received:
                 continue
             message = json.loads(received)

@@ -136,7 +136,9 @@ def _runs(state: Mapping[str, Any]) -> str:
         if name in state:
             run = state[name]
             figures = (f"{run['workers']}", f"{run['events']:,}", f"{run['seconds']:.1f}", f"{run['rate']:,.0f}")
-            rows.append(f"<tr><td>{title}</td>" + "".join(f'<td class="number">{value}</td>' for value in figures) + "</tr>")
+            rows.append(
+                f"<tr><td>{title}</td>" + "".join(f'<td class="number">{value}</td>' for value in figures) + "</tr>"
+            )
     heads = "".join(f'<th class="number">{name}' for name in ("Workers", "Events", "Seconds", "Events/s"))
     return f'<div class="table"><table><tr><th>Run{heads}</tr>{"".join(rows)}</table></div>'
 

@@ -22,7 +22,9 @@ def test_replaces_in_place_adds_sorted_and_drops_empty_documents() -> None:
     given = [None, {"kind": "ConfigMap"}, daemon_set({"name": "MODE", "value": "CrossSubnet"}, field)]
     assert with_environment(given, {"Z": "1", "MODE": "Always", "A": "x"}) == [
         {"kind": "ConfigMap"},
-        daemon_set({"name": "MODE", "value": "Always"}, field, {"name": "A", "value": "x"}, {"name": "Z", "value": "1"}),
+        daemon_set(
+            {"name": "MODE", "value": "Always"}, field, {"name": "A", "value": "x"}, {"name": "Z", "value": "1"}
+        ),
     ]
     assert given[2] == daemon_set({"name": "MODE", "value": "CrossSubnet"}, field)
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 
 import pymacaroons
 import pytest
-
 from ansible_collections.cmsaf.facility.plugins.module_utils import _macaroon
 from ansible_collections.cmsaf.facility.plugins.module_utils._macaroon import MacaroonError
 

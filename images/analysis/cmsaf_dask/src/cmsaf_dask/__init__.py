@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cmsaf_dask.cluster import HTCondorCluster, HTCondorJob
-    from cmsaf_dask.secrets import client_security
     from cmsaf_dask.pool import PoolError
+    from cmsaf_dask.secrets import client_security
 
 __all__ = ["HTCondorCluster", "HTCondorJob", "PoolError", "client_security"]
 

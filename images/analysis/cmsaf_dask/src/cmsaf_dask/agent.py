@@ -93,7 +93,7 @@ def main() -> int:
             agent = agent or Agent()
             call: Callable[..., Any] = getattr(agent, request["call"])
             answer = {"result": call(**request["arguments"])}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 # whatever happens here is the other process's answer
             answer = {"error": str(error) or type(error).__name__, "type": type(error).__name__}
         print(json.dumps(answer), file=answers)
     return 0

@@ -14,14 +14,12 @@ from typing import Any, ClassVar
 
 import dask
 import yaml
-from dask.utils import parse_bytes
+from cmsaf_dask import description, secrets
+from cmsaf_dask.pool import Batch, Pool, PoolError
 from dask_jobqueue.htcondor import HTCondorCluster as JobqueueCluster
 from dask_jobqueue.htcondor import HTCondorJob as JobqueueJob
 from distributed.core import Status
 from distributed.security import Security
-
-from cmsaf_dask import description, secrets
-from cmsaf_dask.pool import Batch, Pool, PoolError
 
 __all__ = ["HTCondorCluster", "HTCondorJob", "load_defaults"]
 
@@ -132,7 +130,7 @@ class HTCondorCluster(JobqueueCluster):
             security = Security.temporary()
 
         scheduler = {
-            "host": "0.0.0.0",
+            "host": "0.0.0.0",  # noqa: S104 # a pod's own network: policies say who gets there
             "port": scheduler_port or config["scheduler-port"],
             "dashboard_address": f":{dashboard_port or config['dashboard-port']}",
         }

@@ -76,7 +76,8 @@ class Pool:
 
     async def _exchange(self, name: str, arguments: Mapping[str, Any]) -> Any:
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        if process is None or process.stdin is None or process.stdout is None:
+            raise PoolError(f"{name} at {self.where}: the process that talks to the pool is not there.")
         try:
             process.stdin.write(json.dumps({"call": name, "arguments": arguments}).encode() + b"\n")
             await process.stdin.drain()

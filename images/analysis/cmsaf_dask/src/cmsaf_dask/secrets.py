@@ -19,7 +19,7 @@ CA = "ca.pem"
 SCHEDULER = "hostcert.pem"
 CLIENT = "usercert.pem"
 WORKER = "workercert.pem"
-TOKEN = "bearer_token"
+TOKEN = "bearer_token"  # noqa: S105 # the name of its file
 FACILITY_CA = "facility-ca.crt"
 
 
@@ -55,7 +55,7 @@ def find_bearer_token(environ: Mapping[str, str] = os.environ, uid: int | None =
     uid = os.getuid() if uid is None else uid
     places = [environ.get("BEARER_TOKEN_FILE")]
     places += [f"{environ[name]}/bt_u{uid}" for name in ("XDG_RUNTIME_DIR",) if environ.get(name)]
-    places += [f"/tmp/bt_u{uid}", str(directory(environ) / TOKEN)]
+    places += [f"/tmp/bt_u{uid}", str(directory(environ) / TOKEN)]  # noqa: S108 # WLCG names this place
     return next((Path(place) for place in places if place and Path(place).is_file()), None)
 
 

@@ -125,7 +125,7 @@ async def run(options: argparse.Namespace, scratch: Path) -> None:
     extra: dict[str, Any] = {}
     protocol = options.scheduler.partition("://")[0]
     ad = os.environ.get("_CONDOR_JOB_AD")
-    if ad and "containerservicenames" in read_ad(Path(ad).read_text(errors="replace")):
+    if ad and "containerservicenames" in read_ad(await asyncio.to_thread(Path(ad).read_text, errors="replace")):
         place = await asyncio.to_thread(wait_for_contact, Path(ad), f"dask{index or ''}")
         extra = {"port": FIRST_PORT + index, "contact_address": f"{protocol}://{place}"}
     worker = Worker(
@@ -136,7 +136,7 @@ async def run(options: argparse.Namespace, scratch: Path) -> None:
         death_timeout=options.death_timeout,
         local_directory=options.local_directory or str(scratch),
         security=worker_security(scratch),
-        host="0.0.0.0" if extra else None,
+        host="0.0.0.0" if extra else None,  # noqa: S104 # inside a container; HTCondor forwards one port to it
         protocol=protocol,
         dashboard=False,
         lifetime=options.lifetime,
