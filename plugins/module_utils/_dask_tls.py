@@ -23,10 +23,16 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:
+    # Only where sets are made: hosts have no need of it.
+    HAS_CRYPTOGRAPHY = False
+else:
+    HAS_CRYPTOGRAPHY = True
 
 __all__ = ["MAXIMUM_LIFETIME", "DaskTls", "DaskTlsError", "mint"]
 
@@ -40,12 +46,9 @@ _MAXIMUM_NAME = 253
 # X.509 allows 64 characters in a common name.
 _MAXIMUM_COMMON_NAME = 64
 
-_SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-_CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-
 
 class DaskTlsError(ValueError):
-    """A name, an address or a lifetime that cannot be used; the message says which."""
+    """A name, an address or a lifetime that cannot be used, or no library to sign with; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def mint(*, names: list[str], ips: list[str], lifetime: timedelta, now: datetime
     :param lifetime: how long the whole set is good, at most 30 days
     :param now: start of the lifetime, this moment if not given
     """
+    if not HAS_CRYPTOGRAPHY:
+        raise DaskTlsError("the Python package cryptography is not installed here")
     _check(names, lifetime)
     addresses = [_address(ip) for ip in ips]
     start = datetime.now(timezone.utc) if now is None else now
@@ -76,11 +81,12 @@ def mint(*, names: list[str], ips: list[str], lifetime: timedelta, now: datetime
     scheduler = [*(x509.DNSName(name) for name in names), x509.DNSName("localhost"), loopback]
     worker = [x509.DNSName("worker.invalid"), *(x509.IPAddress(ip) for ip in addresses)]
     client: list[x509.GeneralName] = [x509.DNSName("client.invalid")]
+    serve, dial = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
     return DaskTls(
         ca_pem=authority.pem,
-        scheduler_pem=authority.issue("scheduler", scheduler, [_SERVER, _CLIENT]),
-        worker_pem=authority.issue("worker", worker, [_SERVER, _CLIENT]),
-        client_pem=authority.issue("client", client, [_CLIENT]),
+        scheduler_pem=authority.issue("scheduler", scheduler, [serve, dial]),
+        worker_pem=authority.issue("worker", worker, [serve, dial]),
+        client_pem=authority.issue("client", client, [dial]),
         ends=start + lifetime,
     )
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The little of the registry protocol that is needed here. Private to this collection; standard library only."""
+"""The little of the registry protocol that is needed here. Private to this collection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["Name", "Registry", "RegistryError", "parse_name"]
 import hashlib
 import json
 import re
-import ssl
 import typing as t
 import urllib.error
 import urllib.parse
-import urllib.request
 from dataclasses import dataclass
+
+from ansible.module_utils.urls import open_url
 
 ACCEPT = ", ".join(
     (
@@ -57,15 +57,15 @@ class Registry:
         if not url.startswith(("https://", "http://")):
             raise RegistryError(f"The registry's address {url} is neither https:// nor http://.")
         self._url = url.rstrip("/")
+        self._ca_path = ca_path or None
         self._timeout = timeout
         self._token = ""
-        self._context = ssl.create_default_context(cafile=ca_path or None) if url.startswith("https:") else None
 
     def _open(
         self, method: str, url: str, headers: dict[str, str], data: bytes | None = None
     ) -> tuple[t.Mapping[str, str], bytes]:
-        request = urllib.request.Request(url, method=method, headers=headers, data=data)  # noqa: S310 - checked above
-        with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:  # noqa: S310 - checked
+        options = {"timeout": self._timeout, "ca_path": self._ca_path, "decompress": False, "use_netrc": False}
+        with open_url(url, method=method, headers=headers, data=data, **options) as answer:
             return answer.headers, answer.read()
 
     def _authorize(self, challenge: str) -> bool:
