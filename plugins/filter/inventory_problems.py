@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import typing as t
@@ -12,7 +13,7 @@ from pathlib import Path
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.cmsaf.facility.plugins.module_utils._site_check import Problem, Site, problems
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import Problem, Site, claimed, problems
 from jinja2.exceptions import TemplateError
 
 DOCUMENTATION = r"""
@@ -34,7 +35,8 @@ options:
     type: dict
     required: true
   answers:
-    description: Results of M(ansible.builtin.uri) for the addresses that were tried. Any status is an answer.
+    description:
+      - Results of M(ansible.builtin.uri) for the addresses that were tried. Any status below 500 is an answer.
     type: list
     elements: dict
     default: []
@@ -42,6 +44,11 @@ options:
     description: Fewest execute hosts that are enough.
     type: int
     default: 1
+  foreign:
+    description: Patterns of variables that begin like the collection's and are read by others.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -84,14 +91,14 @@ def _wrong_types(site: Site, options: dict[str, dict[str, t.Any]]) -> list[Probl
     return list(dict.fromkeys(found))
 
 
-def _read(hostvars: t.Any, groups: dict[str, list[str]], prefixes: list[str]) -> Site:
+def _read(hostvars: t.Any, groups: dict[str, list[str]], prefixes: list[str], known: frozenset[str]) -> Site:
     """Return the collection's variables of all hosts, and the errors of those that have no value."""
-    site = Site(groups=groups, values={}, errors={}, prefixes=prefixes)
-    starts = ("ansible_host", *(f"{prefix}_" for prefix in prefixes))
+    site = Site(groups=groups, values={}, errors={}, prefixes=prefixes, known=known)
+    ours = functools.cache(lambda name: name == "ansible_host" or claimed(name, prefixes, known))
     for host in groups["all"]:
         variables = hostvars[host]
         values, errors = {}, {}
-        for name in (name for name in variables if name.startswith(starts)):
+        for name in filter(ours, variables):
             try:
                 # Ansible evaluates late, down to the items of a list: a look at all of it brings errors out.
                 values[str(name)] = json.loads(json.dumps(variables[name], default=str))
@@ -101,20 +108,27 @@ def _read(hostvars: t.Any, groups: dict[str, list[str]], prefixes: list[str]) ->
     return site
 
 
+def _silence(answer: dict[str, t.Any]) -> str:
+    """Return why an address did not answer, '' if it did. A server that is broken has not."""
+    # Addresses that are none come back without a status.
+    return "" if 0 < answer.get("status", -1) < 500 else " ".join(str(answer["msg"]).split())
+
+
 def inventory_problems(
     hostvars: t.Any,
     groups: dict[str, list[str]],
     answers: list[dict[str, t.Any]] | None = None,
     minimum_execute: int = 1,
+    foreign: list[str] | None = None,
 ) -> list[str]:
     """Return all mistakes of an inventory."""
     roles = _declared()
     options = {name: spec for declared in roles.values() for name, spec in declared.items()}
-    site = _read(hostvars, groups, sorted(roles))
-    site.known = frozenset(options)
+    site = _read(hostvars, groups, sorted(roles), frozenset(options))
+    site.foreign = foreign or []
     site.required = [name for name, spec in roles["facility"].items() if spec.get("required")]
-    site.defaults = {name: spec["default"] for name, spec in roles["facility"].items() if "default" in spec}
-    site.probes = {answer["item"]: "" if answer["status"] > 0 else answer["msg"] for answer in answers or []}
+    site.defaults = {name: spec["default"] for name, spec in options.items() if "default" in spec}
+    site.probes = {answer["item"]: _silence(answer) for answer in answers or []}
     site.minimum_execute = minimum_execute
     bundle = site.facility("facility_ca_bundle")
     if bundle and not os.access(bundle, os.R_OK):

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from ansible_collections.cmsaf.facility.plugins.module_utils._site_check import FLOORS, Site, problems, version
+import yaml
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import FLOORS, Site, problems, version
 
+ROOT = Path(__file__).resolve().parents[4]
 SUM = "0123456789abcdef" * 4
 GROUPS = {
     "authority": ["c1"],
@@ -40,8 +44,11 @@ DEFAULTS = {
     "facility_registry_mirrors": [],
     "facility_checksums": "upstream",
     "facility_dns_servers": [],
+    "mirror_mode": "build",
 }
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
+# What a site with a mirror of its own sets.
+MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
 
 
 @pytest.fixture
@@ -49,7 +56,7 @@ def site() -> Site:
     hosts = sorted({host for group in GROUPS.values() for host in group})
     return Site(
         groups=copy.deepcopy(GROUPS),
-        values={host: {**FACILITY, "ansible_host": f"10.1.0.{i}"} for i, host in enumerate(hosts, 10)},
+        values={host: {**FACILITY, **MIRROR, "ansible_host": f"10.1.0.{i}"} for i, host in enumerate(hosts, 10)},
         errors={host: {} for host in hosts},
         known=KNOWN,
         required=list(FACILITY),
@@ -83,6 +90,11 @@ def no_mirror(**variables: Any) -> Callable[[Site], None]:
     return change
 
 
+def from_upstream(site: Site) -> None:
+    site.groups["mirror"] = []
+    everywhere(facility_files_url="https:/", facility_checksums="upstream")(site)
+
+
 def without(name: str) -> Callable[[Site], None]:
     def change(site: Site) -> None:
         for values in site.values.values():
@@ -97,17 +109,20 @@ BAD = [
     (group("condor_execute"), "group condor_execute: found 0 hosts. Put at least 1 into it"),
     (group("kube_control_plane", "c1", "x1"), "group kube_control_plane: found 2 hosts, an even number"),
     (group("kube_worker", "w1", "e1"), "group gateway: found g1, which is not in kube_worker"),
+    (group("kube_worker", "g1"), "group kube_worker: found gateway hosts only. Add a host for users' pods"),
     (group("kube_control_plane", "g1"), "group gateway: found g1, which is in kube_control_plane too"),
     (group("kube_worker", "g1", "w1", "c1"), "group kube_worker: found c1, which is in kube_control_plane too"),
     (group("xcache", "e1"), "group xcache: found e1, which is not in kube_worker"),
     (
         on("w1", facility_hubname="x"),
-        "facility_hubname: found a variable that does not exist, on w1. Write facility_hub_n",
+        "facility_hubname: found a variable that does not exist, on w1. Write facility_hub_name instead, or remove it; if",
     ),
     (
         on("w1", xcache_flux_capacity=2),
-        "xcache_flux_capacity: found a variable that does not exist, on w1. Remove it: no role reads it.",
+        "xcache_flux_capacity: found a variable that does not exist, on w1. Remove it, as no role of this collection r",
     ),
+    (on("w1", facilty_name="x"), "facilty_name: found a variable that does not exist, on w1. Write facility_name inst"),
+    (on("w1", xcahe_image="x"), "xcahe_image: found a variable that does not exist, on w1. Write xcache_image instead"),
     (without("facility_name"), "facility_name: found nothing on c1, e1, g1 and 3 more. Set it for all hosts"),
     (everywhere(facility_name=""), "facility_name: found nothing on c1, e1, g1 and 3 more. Set it for all hosts"),
     (on("w1", facility_name="Other"), "facility_name: found 2 different values ('Other', 'Test'). Set one"),
@@ -157,7 +172,14 @@ BAD = [
         "facility_files_url: found no answer from https://m.test (Connect",
     ),
     (everywhere(facility_checksums="made"), "facility_checksums: found 'made'. Set upstream or built."),
-    (no_mirror(facility_checksums="built"), "facility_checksums: found built, but files come from upstream."),
+    (
+        everywhere(facility_files_url="https:/"),
+        "facility_checksums: found built, but by facility_files_url files come from upstream. Set upstream, or",
+    ),
+    (
+        everywhere(facility_checksums="upstream"),
+        "facility_checksums: found upstream, but by mirror_mode the mirror builds its files. Set built, or mirror_mode",
+    ),
     (everywhere(mirror_checksums={"a": {"b": SUM[:-1]}}), f"mirror_checksums.a.b: found '{SUM[:-1]}'. Set a sha256"),
     (everywhere(mirror_checksums=[SUM.upper()]), f"mirror_checksums[0]: found '{SUM.upper()}'. Set a sha256"),
     (everywhere(xcache_xrootd_version="5.8.1"), "xcache_xrootd_version: found '5.8.1', below 6.2.0. Set xrootd 6.2.0"),
@@ -170,7 +192,10 @@ GOOD = [
     everywhere(),
     group("kube_control_plane", "c1", "x1", "e1"),
     on("w1", ansible_host="w1.af.test"),
-    on("w1", unrelated="x"),
+    on("w1", unrelated="x", my_facility_name="x", facilities="x", mode_image="x"),
+    everywhere(facility_checksums="upstream", mirror_mode="upstream"),
+    on("x1", facility_checksums="built", mirror_mode="upstream"),
+    from_upstream,
     everywhere(facility_users_domain="cern.ch"),
     everywhere(facility_registry="registry.test:5000"),
     everywhere(mirror_checksums={"a": f"sha256:{SUM}"}),
@@ -211,6 +236,27 @@ def test_value_that_cannot_be_evaluated(site: Site) -> None:
     ]
 
 
+def test_required_value_that_cannot_be_evaluated_is_not_called_missing(site: Site) -> None:
+    for host, values in site.values.items():
+        del values["facility_name"]
+        site.errors[host]["facility_name"] = "'nope' is undefined"
+    assert [str(problem) for problem in problems(site)] == [
+        "facility_name: found on c1, e1, g1 and 3 more a value that cannot be used ('nope' is undefined). "
+        "Set a valid value."
+    ]
+
+
+def test_variables_of_others_are_no_mistake(site: Site) -> None:
+    on("w1", mirror_brain_url="x", mirror_brain_port=80, xcache_flux=1)(site)
+    site.foreign = ["mirror_brain_*"]
+    assert [problem.variable for problem in problems(site)] == ["xcache_flux"]
+
+
+def test_group_of_nearly_that_name_is_pointed_out(site: Site) -> None:
+    site.groups["kube_workers"] = site.groups.pop("kube_worker")
+    assert "(there is a group kube_workers)" in str(problems(site)[0])
+
+
 def test_empty_inventory_names_every_group() -> None:
     found = problems(Site(groups={}, values={}))
     assert len(found) == 8
@@ -223,6 +269,24 @@ def test_empty_inventory_names_every_group() -> None:
 )
 def test_version(text: str, expected: tuple[int, ...] | None) -> None:
     assert version(text) == expected
+
+
+def test_floor_is_that_of_the_cache_role() -> None:
+    variables = yaml.safe_load((ROOT / "roles" / "xcache" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert variables["_xcache_version_floor"] == FLOORS["xrootd"][0] == FLOORS["xcache"][0]
+
+
+@pytest.mark.parametrize("image", ["analysis", "hub"])
+def test_own_images_hold_to_the_floors(image: str) -> None:
+    pins = re.findall(
+        r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)",
+        (ROOT / "images" / image / "requirements.txt").read_text(encoding="utf-8"),
+        re.M,
+    )
+    floored = {name: found for name, found in pins if name in FLOORS}
+    assert floored, "no package of this image has a floor: the lock file is read wrongly"
+    for name, found in floored.items():
+        assert (version(found) or ()) >= (version(FLOORS[name][0]) or ()), f"{name} {found}"
 
 
 def test_floors_are_versions() -> None:

@@ -11,13 +11,14 @@ mistakes, each with the variable, what was found and what to set instead.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-__all__ = ["FLOORS", "Problem", "Site", "problems", "version"]
+__all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -35,7 +36,7 @@ GROUPS: tuple[tuple[str, int, int, str], ...] = (
     ("authority", 1, 1, "keeps the key of the facility's certificate authority"),
     ("gateway", 1, 99, "front door for browsers, workers and the Kubernetes API"),
     ("kube_control_plane", 1, 99, "runs the Kubernetes control plane"),
-    ("kube_worker", 2, 9999, "runs pods; the gateway hosts are among them"),
+    ("kube_worker", 1, 9999, "runs pods; the gateway hosts are among them"),
     ("condor_manager", 1, 1, "runs HTCondor's collector and negotiator"),
     ("condor_access_point", 1, 1, "takes users' jobs"),
     ("condor_execute", 1, 9999, "runs users' jobs"),
@@ -54,10 +55,12 @@ NETWORKS = ("facility_host_network", "facility_pod_network", "facility_service_n
 CHECKSUM_LISTS = ("upstream", "built")
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_CHECKSUM_NAME = re.compile(r"_(checksums?|sha256|sha256sums?)$")
+_CHECKSUM_NAME = re.compile(r"_(checksums?|digests?|sha256|sha256sums?)$")
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _REGISTRY = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _IMAGE = re.compile(r"(?P<path>[^@]+?)(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]*))?(@(?P<digest>\S+))?")
+# So like a role's name is what was meant to be it.
+_SLIP = 0.85
 _REFERENCE = re.compile(r"\{\{ (\w+) \}\}")
 
 
@@ -81,11 +84,13 @@ class Site:
     # Per host: the values of the collection's variables, and errors of those that have none.
     values: Mapping[str, Mapping[str, Any]]
     errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    # What the roles declare: all names, those that must be set for every host, facility-wide defaults.
+    # What the roles declare: all names, those that must be set for every host, and defaults.
     known: frozenset[str] = frozenset()
     required: Sequence[str] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     prefixes: Sequence[str] = ("facility",)
+    # Patterns of names that begin like the collection's and are read by others.
+    foreign: Sequence[str] = ()
     # What was tried from the controller: address and why it failed ('' if it answered).
     probes: Mapping[str, str] = field(default_factory=dict)
     missing_files: Mapping[str, str] = field(default_factory=dict)
@@ -94,9 +99,10 @@ class Site:
     def hosts(self, group: str) -> Sequence[str]:
         return self.groups.get(group, ())
 
-    def facility(self, name: str) -> Any:
-        """A facility-wide value: that of the first host, else the default; None if there is neither."""
-        for values in self.values.values():
+    def facility(self, name: str, group: str = "all") -> Any:
+        """A value that all hosts of a group share: the first host's, else the default; None if there is neither."""
+        hosts = self.values if group == "all" else self.hosts(group)
+        for values in (self.values.get(host, {}) for host in hosts):
             if name in values:
                 return values[name]
         default = self.defaults.get(name)
@@ -140,12 +146,14 @@ def _groups(site: Site) -> Iterator[Problem]:
         if not fewest <= count <= most:
             wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
             hint = " (at least that many by site_check_execute_hosts)" if name == "condor_execute" else ""
-            yield Problem(f"group {name}", f"{count} hosts", f"Put {wanted} into it{hint}: it {purpose}.")
+            near = [] if name in site.groups else difflib.get_close_matches(name, site.groups, 1, 0.75)
+            hint += f" (there is a group {near[0]})" if near else ""
+            yield Problem(f"group {name}", _hosts(count), f"Put {wanted} into it{hint}: it {purpose}.")
     planes = len(site.hosts("kube_control_plane"))
     if planes and planes % 2 == 0:
         yield Problem(
             "group kube_control_plane",
-            f"{planes} hosts, an even number",
+            f"{_hosts(planes)}, an even number",
             "Take one away or add one: etcd loses its majority with half of an even number.",
         )
 
@@ -165,6 +173,8 @@ def _placement(site: Site) -> Iterator[Problem]:
                 f"{host}, which is not in kube_worker",
                 "Add it there (with a taint): only a node reaches pods and the cluster's DNS.",
             )
+    if workers and workers <= set(site.hosts("gateway")):
+        yield Problem("group kube_worker", "gateway hosts only", "Add a host for users' pods: gateways take none.")
     for host in sorted(workers & planes):
         yield Problem("group kube_worker", f"{host}, which is in kube_control_plane too", "Keep it in one of them.")
     for group in ("xcache", "origin"):
@@ -175,28 +185,52 @@ def _placement(site: Site) -> Iterator[Problem]:
                 )
 
 
+def claimed(name: str, prefixes: Iterable[str], known: Iterable[str]) -> bool:
+    """Whether a variable is one of the collection's, or would be without a slip in the role's name."""
+    if name.startswith(tuple(f"{prefix}_" for prefix in prefixes)):
+        return True
+    return any(
+        difflib.SequenceMatcher(None, name[: -len(rest)], prefix).ratio() >= _SLIP
+        for prefix in prefixes
+        for rest in (other[len(prefix) :] for other in known if other.startswith(f"{prefix}_"))
+        if name.endswith(rest) and name[0] == prefix[0]
+    )
+
+
 def _unknown(site: Site) -> Iterator[Problem]:
     seen: dict[str, list[str]] = {}
     for host, values in site.values.items():
         for name in (*values, *site.errors.get(host, ())):
-            if name not in site.known and name.startswith(tuple(f"{prefix}_" for prefix in site.prefixes)):
+            foreign = any(fnmatch.fnmatchcase(name, pattern) for pattern in site.foreign)
+            if name not in site.known and not foreign and claimed(name, site.prefixes, site.known):
                 seen.setdefault(name, []).append(host)
     for name, hosts in sorted(seen.items()):
         near = difflib.get_close_matches(name, sorted(site.known), 1, 0.75)
-        fix = f"Write {near[0]} instead, or remove it." if near else "Remove it: no role reads it."
-        yield Problem(name, f"a variable that does not exist, on {_some(hosts)}", fix)
+        fix = f"Write {near[0]} instead, or remove it" if near else "Remove it, as no role of this collection reads it"
+        yield Problem(
+            name,
+            f"a variable that does not exist, on {_some(hosts)}",
+            f"{fix}; if another role of yours reads it, add it to site_check_foreign_variables.",
+        )
 
 
 def _unset(site: Site) -> Iterator[Problem]:
     for name in site.required:
-        without = [host for host, values in site.values.items() if values.get(name) in (None, "")]
+        without = [
+            host
+            for host, values in site.values.items()
+            if values.get(name) in (None, "") and name not in site.errors.get(host, ())
+        ]
         if without:
             yield Problem(name, f"nothing on {_some(without)}", "Set it for all hosts, as it has no default.")
+    unusable: dict[tuple[str, str], list[str]] = {}
     for host, errors in site.errors.items():
         for name, error in errors.items():
-            if name in site.known and name not in site.required:
-                yield Problem(name, f"on {host} a value that cannot be used ({error})", "Set a valid value.")
-    for name in sorted(set(site.defaults) | set(site.required)):
+            if name in site.known:
+                unusable.setdefault((name, error), []).append(host)
+    for (name, error), hosts in unusable.items():
+        yield Problem(name, f"on {_some(hosts)} a value that cannot be used ({error})", "Set a valid value.")
+    for name in sorted(name for name in {*site.defaults, *site.required} if name.startswith("facility_")):
         found = {repr(values[name]) for values in site.values.values() if name in values}
         if len(found) > 1:
             yield Problem(name, f"{len(found)} different values ({_some(sorted(found))})", "Set one for all hosts.")
@@ -350,11 +384,17 @@ def _checksums(site: Site) -> Iterator[Problem]:
     chosen = site.facility("facility_checksums")
     if chosen is not None and chosen not in CHECKSUM_LISTS:
         yield Problem("facility_checksums", f"{chosen!r}", "Set upstream or built.")
-    if chosen == "built" and not site.hosts("mirror") and site.facility("facility_files_url") == "https:/":
+    if chosen == "built" and site.facility("facility_files_url") == "https:/":
         yield Problem(
             "facility_checksums",
-            "built, but files come from upstream",
-            "Set upstream: what upstream publishes has other checksums than what a mirror builds.",
+            "built, but by facility_files_url files come from upstream",
+            "Set upstream, or facility_files_url to the mirror: what a mirror builds has other checksums.",
+        )
+    if chosen == "upstream" and site.hosts("mirror") and site.facility("mirror_mode", "mirror") == "build":
+        yield Problem(
+            "facility_checksums",
+            "upstream, but by mirror_mode the mirror builds its files",
+            "Set built, or mirror_mode to upstream: what a mirror builds has other checksums.",
         )
     for values in site.values.values():
         for name, value in values.items():
@@ -400,6 +440,10 @@ def _floor(name: str, software: str, text: str, found: str) -> Iterator[Problem]
     if found_version is None or least is None or found_version >= least:
         return
     yield Problem(name, f"{found!r}, below {floor}", f"Set {software} {floor} or newer: {why}.")
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"
 
 
 def _some(items: Sequence[str]) -> str:
