@@ -2,7 +2,7 @@
 # make facility        a whole facility on this machine, verified (root on Debian 12, 13 or Ubuntu)
 # make facility-down   remove it
 # make <stage>         one stage of it: box check mirror node gateway kubernetes storage images batch cache hub verify
-# make test            lint, unit, sanity, molecule
+# make test            lint, unit, sanity, molecule, charts
 # make soak TARGET=x   run something for long
 # INVENTORY=<directory> takes another site than inventories/box, ANSIBLE_ARGS="--check --diff" goes to ansible-playbook.
 
@@ -12,7 +12,7 @@ STAGES := check mirror node gateway kubernetes storage images batch cache hub ve
 INVENTORY ?= inventories/box
 export INVENTORY ANSIBLE_ARGS
 
-.PHONY: help tools facility facility-down box $(STAGES) test lint unit sanity molecule soak clean
+.PHONY: help tools facility facility-down box $(STAGES) test lint unit sanity molecule charts soak clean
 
 help:
 	@sed -n '2,/^$$/s/^# //p' Makefile
@@ -33,9 +33,9 @@ $(STAGES):
 	@scripts/play $@
 
 test:
-	@scripts/test lint unit sanity molecule
+	@scripts/test lint unit sanity molecule charts
 
-lint unit sanity molecule:
+lint unit sanity molecule charts:
 	@scripts/test $@
 
 soak:
