@@ -17,7 +17,7 @@ def test_what_travels_with_a_worker(tmp_path: Path) -> None:
     leaf = str(tmp_path / "workercert.pem")
     security = tls(ca_file=str(tmp_path / "ca.pem"), cert=leaf, key=leaf)
     environ = {"BEARER_TOKEN_FILE": str(tmp_path / "token"), "X509_CERT_FILE": str(tmp_path / "ca.crt")}
-    assert secrets.worker_files(security, environ) == {  # type: ignore[arg-type]
+    assert secrets.worker_files(security, environ) == {
         "ca.pem": b"ca.pem\n",
         "workercert.pem": b"workercert.pem\n",
         "bearer_token": b"token\n",
@@ -27,7 +27,7 @@ def test_what_travels_with_a_worker(tmp_path: Path) -> None:
 
 def test_certificates_in_memory_travel_too(tmp_path: Path) -> None:
     security = tls(ca_file="CA\n", cert="CERT\n", key="KEY\n")
-    files = secrets.worker_files(security, {"CMSAF_SECRETS": str(tmp_path)})  # type: ignore[arg-type]
+    files = secrets.worker_files(security, {"CMSAF_SECRETS": str(tmp_path)})
     assert files == {"ca.pem": b"CA\n", "workercert.pem": b"CERT\nKEY\n"}
 
 

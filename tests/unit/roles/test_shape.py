@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 MOST_DEFAULTS, MOST_TASK_LINES, MOST_MAIN_LINES, MOST_PLAYBOOK_LINES = 20, 80, 40, 40
 MOST_WHEN_PER_TASK = 0.35
+MOST_MODULE_LINES = 500
+HANDLERS = ("Restart ", "Reload ", "Reconfigure ", "Note ")
+# What is the project's own; molecule's scenarios and images have rules of their own.
+OWN = ("plugins", "roles", "playbooks", "inventories", "scripts", "tests")
 # What makes hosts for tests comes before there is any facility.
 OUTSIDE = {"facility", "test_hosts"}
 # What a caller gives with each use of the role has no default in an inventory.
@@ -140,8 +144,89 @@ def test_task_files_are_short(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_no_default_hides_in_tasks_or_templates(role: str) -> None:
     templates = [path for path in (ROOT / "roles" / role / "templates").rglob("*") if path.is_file()]
-    for path in [*task_files(role), *templates]:
-        assert not re.search(r"\|\s*(ansible\.builtin\.)?(default|d)\(", path.read_text(encoding="utf-8")), path
+    for path in [*task_files(role), *templates, *(ROOT / "playbooks").glob("*.yml")]:
+        found = re.search(r"\|\s*(ansible\.builtin\.)?(default|d)\b(?!\w)", path.read_text(encoding="utf-8"))
+        assert found is None, path
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_handlers_say_what_they_do_to_which_service(role: str) -> None:
+    for task in tasks_in(load(ROOT / "roles" / role / "handlers" / "main.yml")):
+        assert task["name"].startswith(HANDLERS), task["name"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_hiding_secrets_depends_on_nothing(role: str) -> None:
+    for path in task_files(role):
+        for task in tasks_in(load(path)):
+            assert task.get("no_log", True) is True, f"{path}: {task.get('name')}"
+            assert "ignore_errors" not in task, f"{path}: {task.get('name')}"
+
+
+def test_every_entry_point_in_use_is_specified() -> None:
+    files = [*(ROOT / "playbooks").glob("*.yml"), *(path for role in ROLES for path in task_files(role))]
+    for path in files:
+        plays = load(path)
+        tasks = [task for item in plays for task in tasks_in(item.get("tasks", [item]))]
+        for task in tasks:
+            for action in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+                used = task.get(action, {})
+                if used.get("name", "").startswith("cmsaf.facility."):
+                    role = used["name"].rpartition(".")[2]
+                    assert used.get("tasks_from", "main") in entries(role), f"{path}: {task['name']}"
+
+
+def own_files(*suffixes: str) -> list[Path]:
+    found = (path for place in OWN for path in (ROOT / place).rglob("*") if path.suffix in suffixes and path.is_file())
+    return sorted(path for path in found if "output" not in path.relative_to(ROOT).parts)
+
+
+def test_nothing_is_taken_from_what_moves() -> None:
+    for path in own_files(".yml", ".j2"):
+        if "roles" in path.parts:
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r":latest\b|githubusercontent\.com/[^/\s]+/[^/\s]+/(main|master)/", text), path
+
+
+def test_no_rule_is_set_aside_without_a_reason() -> None:
+    waiver = re.compile(
+        r"(# noqa|# type: ignore|pylint: disable|yamllint disable|shellcheck disable)(=|: *|\[| )\S+(.*)"
+    )
+    for path in own_files(".py", ".yml", ".sh", ""):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            match = waiver.search(line)
+            assert match is None or re.search(r"# \w", match[3]) or "re.compile" in line, f"{path}: {line.strip()}"
+
+
+def test_every_file_names_its_licence() -> None:
+    for path in own_files(".py", ".yml"):
+        head = path.read_text(encoding="utf-8")[:300]
+        assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins" / "modules").glob("*.py")), ids=lambda path: path.stem)
+def test_modules_are_thin_and_say_how_they_behave(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_MODULE_LINES
+    documentation = re.search(r'^DOCUMENTATION = r"""\n(.*?)^"""', text, re.S | re.M)
+    assert documentation is not None
+    attributes = yaml.safe_load(documentation[1])["attributes"]
+    declared = {"check_mode", "diff_mode", "idempotent"} | (set() if "_info" in path.stem else {"safe_file_operations"})
+    assert declared <= set(attributes)
+    for name, attribute in attributes.items():
+        assert attribute["support"] == "full" or attribute.get("details"), f"{name} is not full, and nothing says why"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "plugins" / "module_utils").glob("*.py")) + sorted((ROOT / "plugins" / "plugin_utils").glob("*.py")),
+    ids=lambda path: path.stem,
+)
+def test_shared_code_is_private_and_knows_no_module(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert path.name.startswith("_")
+    assert "__all__" in text and "from __future__ import annotations" in text
+    assert "AnsibleModule" not in text
 
 
 def test_few_conditions() -> None:

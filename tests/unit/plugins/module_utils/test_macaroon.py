@@ -28,7 +28,7 @@ def mint(secret: bytes, **changes: object) -> str:
         "path": "/store",
         "before": BEFORE,
     }
-    return _macaroon.mint(secret=secret, **{**wanted, **changes})  # type: ignore[arg-type]
+    return _macaroon.mint(secret=secret, **{**wanted, **changes})
 
 
 def test_another_library_takes_it(secret: bytes) -> None:
