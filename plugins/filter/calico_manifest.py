@@ -7,14 +7,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.cmsaf.facility.plugins.module_utils._calico import with_environment
+from ansible_collections.cmsaf.facility.plugins.module_utils._calico import fitted
 
 DOCUMENTATION = r"""
 name: calico_manifest
 short_description: Fit Calico's published manifest to a cluster
 version_added: 0.1.0
 author: The cmsaf.facility authors (@cmsaf)
-description: Overrides the environment of Calico's node container, and leaves out empty documents.
+description:
+  - Overrides the environment of Calico's node container, and leaves out empty documents.
+  - Has the kubelet ask Felix's health server itself, where the manifest starts a program in the container for it.
 options:
   _input:
     description: The documents of the manifest.
@@ -42,9 +44,9 @@ _value:
 
 
 def calico_manifest(documents: t.Any, environment: dict[str, str]) -> list[dict[str, t.Any]]:
-    """Return the manifest's objects with the environment overridden."""
+    """Return the manifest's objects fitted."""
     try:
-        objects: list[dict[str, t.Any]] = with_environment(documents, environment)
+        objects: list[dict[str, t.Any]] = fitted(documents, environment)
     except ValueError as error:
         raise AnsibleFilterError(f"calico_manifest: {error}") from error
     return objects

@@ -8,20 +8,29 @@ import copy
 import typing as t
 from collections.abc import Iterable, Mapping
 
-__all__ = ("with_environment",)
+__all__ = ("fitted",)
 
 _Document = dict[str, t.Any]
 
+# Felix's own health server, on by FELIX_HEALTHENABLED in the manifest:
+# https://docs.tigera.io/calico/latest/reference/felix/configuration
+_HEALTH_PORT = 9099
+_HEALTH_PATHS = {"-felix-live": "/liveness", "-felix-ready": "/readiness"}
 
-def with_environment(documents: Iterable[_Document | None], environment: Mapping[str, str]) -> list[_Document]:
-    """Return the manifest's documents, the node container's environment overridden.
+
+def fitted(documents: Iterable[_Document | None], environment: Mapping[str, str]) -> list[_Document]:
+    """Return the manifest's documents, the node container's environment overridden and its probes asked over HTTP.
 
     A variable that the manifest has is replaced where it stands, others are added in order of name,
-    so that the same input always gives the same objects.
+    so that the same input always gives the same objects. The manifest's probes start calico-node, a program of
+    70 MB, twice in ten seconds on each node, only to ask the health server that the kubelet can ask itself.
     """
     result = [copy.deepcopy(document) for document in documents if document]
     for container in _node_containers(result):
         container["env"] = _overridden(container.get("env", []), environment)
+        for name in ("livenessProbe", "readinessProbe"):
+            if name in container:
+                container[name] = _over_http(container[name])
         return result
     raise ValueError("no container calico-node in a DaemonSet calico-node: is this Calico's manifest?")
 
@@ -41,3 +50,12 @@ def _overridden(entries: list[_Document], environment: Mapping[str, str]) -> lis
     ]
     present = {entry["name"] for entry in entries}
     return kept + [{"name": name, "value": str(environment[name])} for name in sorted(environment.keys() - present)]
+
+
+def _over_http(probe: _Document) -> _Document:
+    """The probe as a request, where it is one of Felix alone; others stay."""
+    asked = [_HEALTH_PATHS.get(argument) for argument in probe.get("exec", {}).get("command", [])[1:]]
+    if len(asked) != 1 or asked[0] is None:
+        return probe
+    kept = {name: value for name, value in probe.items() if name != "exec"}
+    return {"httpGet": {"host": "127.0.0.1", "path": asked[0], "port": _HEALTH_PORT}, **kept}
