@@ -229,6 +229,8 @@ def main() -> None:
     what = f"Minting a macaroon for {params['location']}"
     try:
         secret = _secret_file.read(params["secret_path"])
+        if secret is None and module.check_mode:
+            module.exit_json(changed=True, path=params["path"], reason="the secret is not there yet")
         if secret is None:
             module.fail_json(
                 msg=f"{what}: there is no {params['secret_path']}. Set secret_path to the server's secret."

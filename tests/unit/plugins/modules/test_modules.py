@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each module through a real play: made, changed, drifted; each as check, run, check again, run again."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+PREFIX = "cmsaf.facility."
+CYCLE = [(True, True), (False, True), (True, False), (False, False)]  # check mode, and whether it changes something
+Task = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """A module, what makes its file, and what each further cycle begins with and asks for."""
+
+    module: str
+    make: Task
+    changes: list[tuple[list[Task], Task]]
+    prepare: list[Task] = []  # noqa: RUF012 # never changed
+    secret: bool = True
+
+
+def content(path: str, text: str) -> Task:
+    return {"ansible.builtin.copy": {"dest": path, "content": text, "mode": "0600"}}
+
+
+def mode(path: str, value: str) -> Task:
+    return {"ansible.builtin.file": {"path": path, "mode": value}}
+
+
+KEY = {PREFIX + "htcondor_signing_key": {"path": "{{ here }}/POOL"}}
+IDTOKEN = {
+    "path": "{{ here }}/token",
+    "key_path": "{{ here }}/POOL",
+    "issuer": "pool.af.test",
+    "identity": "alice@users.af.test",
+    "scopes": ["READ", "WRITE"],
+    "lifetime": 3600,
+    "renew_before": 600,
+}
+MACAROON = {
+    "path": "{{ here }}/token",
+    "secret_path": "{{ here }}/secret",
+    "location": "AF-ORIGIN",
+    "activities": ["DOWNLOAD"],
+    "prefix": "/store",
+    "lifetime": 3600,
+}
+BUILD = {
+    "name": "thing",
+    "inputs": ["{{ here }}/input"],
+    "values": ["1"],
+    "argv": ["cp", "{{ here }}/input", "$OUTPUT/thing"],
+    "outputs": [{"name": "thing", "path": "{{ here }}/built/out/thing"}],
+    "directory": "{{ here }}/built",
+}
+ARCHIVE = {"folders": {".": "{{ here }}/tree"}, "dest": "{{ here }}/tree.tar"}
+
+CASES = [
+    Case(
+        "htcondor_signing_key",
+        {"path": "{{ here }}/POOL"},
+        [
+            ([content("{{ here }}/POOL", "")], {"path": "{{ here }}/POOL", "regenerate": "when_invalid"}),
+            ([mode("{{ here }}/POOL", "0644")], {"path": "{{ here }}/POOL"}),
+        ],
+    ),
+    Case(
+        "htcondor_idtoken",
+        IDTOKEN,
+        [
+            ([], {**IDTOKEN, "scopes": ["READ"], "regenerate": "when_invalid"}),
+            ([content("{{ here }}/token", "x.y.z")], {**IDTOKEN, "regenerate": "when_invalid"}),
+            ([mode("{{ here }}/token", "0644")], IDTOKEN),
+        ],
+        [KEY],
+    ),
+    Case(
+        "xrootd_macaroon",
+        MACAROON,
+        [
+            ([], {**MACAROON, "prefix": "/store/data", "regenerate": "when_invalid"}),
+            ([content("{{ here }}/token", "nonsense")], {**MACAROON, "regenerate": "when_invalid"}),
+            ([mode("{{ here }}/token", "0644")], MACAROON),
+        ],
+        [content("{{ here }}/secret", "QUFB" * 24)],
+    ),
+    Case(
+        "cached_build",
+        BUILD,
+        [
+            ([], {**BUILD, "values": ["2"]}),
+            ([content("{{ here }}/input", "two")], {**BUILD, "values": ["2"]}),
+            (
+                [{"ansible.builtin.file": {"path": "{{ here }}/built/out/thing", "state": "absent"}}],
+                {**BUILD, "values": ["2"]},
+            ),
+        ],
+        [
+            content("{{ here }}/input", "one"),
+            {"ansible.builtin.file": {"path": "{{ here }}/built", "state": "directory"}},
+        ],
+        secret=False,
+    ),
+    Case(
+        "tree_archive",
+        ARCHIVE,
+        [
+            ([content("{{ here }}/tree/b", "two")], ARCHIVE),
+            ([mode("{{ here }}/tree.tar", "0600")], ARCHIVE),
+        ],
+        [
+            {"ansible.builtin.file": {"path": "{{ here }}/tree", "state": "directory"}},
+            content("{{ here }}/tree/a", "one"),
+        ],
+        secret=False,
+    ),
+]
+
+
+def play(here: Path, tasks: list[Task]) -> tuple[list[dict[str, Any]], str]:
+    """Run the tasks; each one's result, and all that Ansible said."""
+    playbook = here / "play.yml"
+    one = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"here": str(here)}}
+    playbook.write_text(yaml.safe_dump([{**one, "tasks": tasks}]), encoding="utf-8")
+    done = subprocess.run(
+        ["ansible-playbook", playbook],
+        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    start = done.stdout.find("{\n")
+    assert start >= 0, done.stdout + done.stderr
+    said = json.loads(done.stdout[start:])
+    return [task["hosts"]["localhost"] for task in said["plays"][0]["tasks"]], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
+def test_predicts_what_it_does_and_does_it_once(case: Case, tmp_path: Path) -> None:
+    tasks = [*case.prepare]
+    expected: list[bool | None] = [None] * len(tasks)
+    for before, arguments in [([], case.make), *case.changes]:
+        tasks += before
+        expected += [None] * len(before)
+        for check, changes in CYCLE:
+            tasks.append({PREFIX + case.module: arguments, "check_mode": check, "diff": True})
+            expected.append(changes)
+    results, said = play(tmp_path, tasks)
+    assert len(results) == len(tasks), results[-1]
+    for task, result, changes in zip(tasks, results, expected):
+        assert not result.get("failed"), (task, result)
+        assert changes is None or result["changed"] is changes, (task, result)
+    if case.secret:
+        # Tokens and keys are long words.
+        assert not re.search(r"[A-Za-z0-9_+-]{65,}|eyJ[A-Za-z0-9_-]{8,}", said)
+        for path in tmp_path.iterdir():
+            if path.name not in ("play.yml", "secret"):
+                assert path.stat().st_mode & 0o777 == 0o600
+                assert path.read_bytes().strip().decode("latin-1") not in said
+
+
+REFUSED = [
+    ("htcondor_signing_key", {"path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
+    ("htcondor_idtoken", {**IDTOKEN, "path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
+    ("htcondor_idtoken", {**IDTOKEN, "renew_before": 3600}, "renew_before is not less than lifetime"),
+    ("htcondor_idtoken", {**IDTOKEN, "key_path": "{{ here }}/none"}, "Set key_path to a key"),
+    ("xrootd_macaroon", {**MACAROON, "path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
+    ("xrootd_macaroon", {**MACAROON, "secret_path": "{{ here }}/none"}, "Set secret_path to the server's secret"),
+    ("cached_build", {**BUILD, "argv": ["sh", "-c", "echo broken; exit 3"]}, "broken"),
+    ("tree_archive", {**ARCHIVE, "folders": {".": "{{ here }}/none"}}, "{{ here }}/none"),
+]
+
+
+def test_refusals_say_what_to_set_and_leave_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"")
+    (tmp_path / "input").write_text("one", encoding="utf-8")
+    (tmp_path / "built").mkdir()
+    prepare = [KEY, content("{{ here }}/secret", "QUFB" * 24)]
+    tasks = [
+        {PREFIX + module: arguments, "ignore_errors": True}  # all refusals in one play
+        for module, arguments, _ in REFUSED
+    ]
+    results, _ = play(tmp_path, [*prepare, *tasks])
+    for result, (module, arguments, message) in zip(results[len(prepare) :], REFUSED):
+        assert result.get("failed"), (module, arguments)
+        assert message.replace("{{ here }}", str(tmp_path)) in result["msg"], (module, result["msg"])
+    assert (tmp_path / "bad").read_bytes() == b""
+
+
+def test_a_token_near_its_end_is_renewed(tmp_path: Path) -> None:
+    module = PREFIX + "htcondor_idtoken"
+    results, _ = play(
+        tmp_path,
+        [KEY, {module: {**IDTOKEN, "lifetime": 700}}, {module: {**IDTOKEN, "renew_before": 800}}, {module: IDTOKEN}],
+    )
+    assert [result["changed"] for result in results[1:]] == [True, True, False]
+    assert results[2]["reason"].startswith("the token ends in ")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("htcondor_idtoken", {**IDTOKEN, "key_path": "{{ here }}/none"}),
+        ("xrootd_macaroon", {**MACAROON, "secret_path": "{{ here }}/none"}),
+    ],
+)
+def test_check_mode_needs_nothing_that_an_earlier_task_makes(
+    module: str, arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    results, _ = play(tmp_path, [{PREFIX + module: arguments, "check_mode": True}])
+    assert results[0]["changed"] and "not there yet" in results[0]["reason"]
+
+
+MANIFEST = b'{"schemaVersion": 2}'
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A registry that has cmsaf/hub:1."""
+
+    def do_HEAD(self) -> None:
+        there = self.path == "/v2/cmsaf/hub/manifests/1"
+        self.send_response(200 if there else 404)
+        self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(MANIFEST).hexdigest())
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_registry_image_info_reads_the_digest(registry: str, tmp_path: Path) -> None:
+    module = PREFIX + "registry_image_info"
+    tasks: list[Task] = [
+        {module: {"name": f"{registry}/cmsaf/hub:1", "scheme": "http"}, "check_mode": check} for check in (True, False)
+    ]
+    tasks.append({module: {"name": "hub", "scheme": "http"}})
+    results, _ = play(tmp_path, tasks)
+    for result in results[:2]:
+        assert not result["changed"]
+        assert result["digest"] == "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+    assert "host/repository:tag" in results[2]["msg"]
