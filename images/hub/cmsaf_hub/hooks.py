@@ -44,6 +44,10 @@ class Hooks:
         self.settings = settings
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
+        """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
+        return self
+
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
         server = self.server(spawner)

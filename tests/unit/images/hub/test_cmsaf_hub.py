@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import re
 import time
@@ -304,6 +305,19 @@ def test_a_server_comes_and_goes(values: dict[str, Any]) -> None:
         await hooks.post_stop(spawner)
         assert cluster.objects == {}
         await hooks.post_stop(spawner)
+
+    asyncio.run(live())
+
+
+def test_copies_of_the_hooks_know_of_each_other(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        cluster = Cluster()
+        hooks = Hooks(Settings.from_values(values))
+        spawner = Spawner(cluster)
+        # Traitlets hands each value of the configuration to a spawner as a copy of its own.
+        await copy.deepcopy(hooks.pre_spawn)(spawner)
+        await copy.deepcopy(hooks.after_pod_created)(spawner, CREATED)
+        assert set(cluster.objects) == {("secret", "cmsaf-alice"), ("service", "dask-alice")}
 
     asyncio.run(live())
 
