@@ -42,7 +42,7 @@ def test_refuses_what_is_not_the_manifest(documents: list[dict[str, object] | No
 
 def test_felix_is_asked_over_http() -> None:
     given = daemon_set()
-    container = given["spec"]["template"]["spec"]["containers"][1]  # type: ignore[index]
+    container = given["spec"]["template"]["spec"]["containers"][1]
     container["livenessProbe"] = {"exec": {"command": ["/bin/calico-node", "-felix-live"]}, "periodSeconds": 10}
     container["readinessProbe"] = {"exec": {"command": ["/bin/calico-node", "-felix-ready", "-bird-ready"]}}
     found = fitted([given], {})[0]["spec"]["template"]["spec"]["containers"][1]
