@@ -59,7 +59,7 @@ answer(  # noqa: F821
         "secrets": {Path(path).name: mode for path, mode in secrets.items()},
         "writable": [path for path in secrets if os.access(path, os.W_OK) or os.access(Path(path).parent, os.W_OK)],
         "private": modes("/run/cmsaf"),
-        "keys": sorted(Path(path).name for path in secrets if "PRIVATE KEY" in Path(path).read_text()),
+        "private_keys": sorted(Path(path).name for path in secrets if "PRIVATE KEY" in Path(path).read_text()),
         "account": Path("/var/run/secrets/kubernetes.io").exists(),
         "claims": claims("/etc/cmsaf-secrets/condor_token"),
         "doors": doors,
