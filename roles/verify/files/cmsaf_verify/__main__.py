@@ -124,8 +124,11 @@ def judge(state: State) -> None:
     """Judge all that was collected."""
     outcomes = checks.judge(state)
     state["outcomes"] = [asdict(outcome) for outcome in outcomes]
-    state["first_failed"] = next((asdict(outcome) for outcome in outcomes if outcome.passed is False), None)
     left_out = state.get("skipped") or {}
+    wrong = [outcome for outcome in outcomes if not outcome.passed and outcome.key not in left_out]
+    # What was not reached follows from what failed before it, if anything did.
+    wrong.sort(key=lambda outcome: outcome.passed is None)
+    state["first_failed"] = asdict(wrong[0]) if wrong else None
     state["passed"] = all(outcome.passed for outcome in outcomes if outcome.key not in left_out)
 
 
