@@ -24,7 +24,8 @@ UNWANTED = {
     ".mypy_cache",
     ".ruff_cache",
     "report",
-    "secrets",
+    ".secrets",
+    ".report",
 }
 INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
 STAGES = sorted(
