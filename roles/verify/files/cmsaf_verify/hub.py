@@ -68,7 +68,7 @@ class Hub:
         return answer
 
     def reach(self) -> str:
-        """Ask for the hub's version over HTTPS; the certificate is checked against the facility's authority."""
+        """Ask for the hub's version over HTTPS; the certificate is checked."""
         return str(self._call("GET", "/hub/api/").json()["version"])
 
     def refused(self, password: str) -> bool:
