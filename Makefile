@@ -33,7 +33,7 @@ $(STAGES):
 	@scripts/play $@
 
 test:
-	@scripts/test lint unit sanity molecule charts
+	@scripts/test all
 
 lint unit sanity molecule charts:
 	@scripts/test $@
