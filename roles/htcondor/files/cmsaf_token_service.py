@@ -30,6 +30,8 @@ from cmsaf_mint import _idtoken, _token_request
 __all__ = ["Pool", "Service", "main", "tls"]
 
 _LOG = logging.getLogger("cmsaf-token-service")
+# Longer than the hub keeps an idle connection, so that it is the hub who ends it.
+_KEPT = 75.0
 _NO_STORE = {"Cache-Control": "no-store"}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -125,7 +127,7 @@ async def _serve(service: Service, context: ssl.SSLContext, address: str | None,
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(service.application(), access_log=None, keepalive_timeout=_KEPT, shutdown_timeout=5)
     await runner.setup()
     try:
         await web.TCPSite(runner, address, port, ssl_context=context).start()

@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -20,80 +17,8 @@ from typing import Any
 import pytest
 from cmsaf_mint import _idtoken
 
-ROOT = Path(__file__).resolve().parents[3]
 CLIENT = "hub-client.af.test"
 LONGEST = 600
-
-
-class Running:
-    """The program, started as the access point starts it but for the port."""
-
-    def __init__(self, place: Path, server: Path) -> None:
-        place.mkdir()
-        self.key = _idtoken.generate_key()
-        (place / "signing-key").write_bytes(self.key)
-        for name in ("tls.crt", "tls.key", "ca.crt"):
-            (place / name).write_bytes((server / name).read_bytes())
-        (place / "program").mkdir()
-        (place / "program" / "cmsaf_mint").symlink_to(ROOT / "plugins" / "module_utils")
-        (place / "program" / "cmsaf_token_service.py").write_bytes(
-            (ROOT / "roles" / "htcondor" / "files" / "cmsaf_token_service.py").read_bytes()
-        )
-        self._place = place
-        self._log = place / "journal"
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self.port = free.getsockname()[1]
-        notify = self._place / "notify"
-        notify.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self._log.open("ab") as log:
-            ready.bind(str(notify))
-            ready.settimeout(30)
-            program = self._place / "program" / "cmsaf_token_service.py"
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-sE", str(program), "--address", "127.0.0.1", "--port", str(self.port)),
-                    *("--client", CLIENT, "--issuer", "pool.af.test", "--users-domain", "users.af.test"),
-                    *("--key-id", "cmsaf-hub", "--lifetime", str(LONGEST)),
-                ],
-                env={**os.environ, "CREDENTIALS_DIRECTORY": str(self._place), "NOTIFY_SOCKET": str(notify)},
-                stderr=log,
-            )
-            assert ready.recv(100) == b"READY=1"
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=10)
-
-    def journal(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def connect(self, own: Path | None, authority: Path, versions: tuple[Any, Any] | None = None) -> HTTPSConnection:
-        context = ssl.create_default_context(cafile=str(authority))
-        if own is not None:
-            context.load_cert_chain(own / "tls.crt", own / "tls.key")
-        if versions is not None:
-            context.minimum_version, context.maximum_version = versions
-            context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        return HTTPSConnection("localhost", self.port, timeout=10, context=context)
-
-
-@pytest.fixture
-def service(authority: Any, tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path / "service", authority.issue("token-service", "localhost"))
-    running.start()
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture
-def hub(authority: Any) -> Path:
-    return authority.issue("hub-client", CLIENT, client=True)
 
 
 def ask(
@@ -106,7 +31,7 @@ def ask(
     return answer.status, json.loads(answer.read())
 
 
-def test_the_hub_gets_a_users_token_and_nothing_else(service: Running, hub: Path, authority: Any) -> None:
+def test_the_hub_gets_a_users_token_and_nothing_else(service: Any, hub: Path, authority: Any) -> None:
     connection = service.connect(hub, authority.certificate)
     status, found = ask(connection, {"user": "alice", "lifetime": 300})
     assert status == 200 and set(found) == {"token", "expires_at"}
@@ -143,18 +68,18 @@ def test_the_hub_gets_a_users_token_and_nothing_else(service: Running, hub: Path
     [("GET", "/v1/token", 405), ("PUT", "/v1/token", 405), ("POST", "/", 404), ("POST", "/v1/token/..", 404)],
 )
 def test_there_is_one_path(
-    service: Running, hub: Path, authority: Any, method: str, path: str, status: int
+    service: Any, hub: Path, authority: Any, method: str, path: str, status: int
 ) -> None:
     found, answer = ask(service.connect(hub, authority.certificate), {"user": "alice", "lifetime": 1}, method, path)
     assert found == status and set(answer) == {"error"}
 
 
-def test_a_large_request_is_not_read(service: Running, hub: Path, authority: Any) -> None:
+def test_a_large_request_is_not_read(service: Any, hub: Path, authority: Any) -> None:
     status, answer = ask(service.connect(hub, authority.certificate), b" " * 100_000)
     assert status == 413 and "error" in answer
 
 
-def test_another_name_of_the_same_authority_is_refused(service: Running, authority: Any) -> None:
+def test_another_name_of_the_same_authority_is_refused(service: Any, authority: Any) -> None:
     other = authority.issue("other", f"other.{CLIENT}", client=True)
     status, answer = ask(service.connect(other, authority.certificate), {"user": "alice", "lifetime": 1})
     assert status == 403 and f"other.{CLIENT}" in answer["error"]
@@ -163,7 +88,7 @@ def test_another_name_of_the_same_authority_is_refused(service: Running, authori
 
 @pytest.mark.parametrize("case", ["nothing", "a server's certificate", "another authority's", "one that has ended"])
 def test_who_cannot_prove_a_name_gets_no_connection(
-    service: Running, authority: Any, stranger: Any, case: str
+    service: Any, authority: Any, stranger: Any, case: str
 ) -> None:
     own = {
         "nothing": lambda: None,
@@ -176,9 +101,9 @@ def test_who_cannot_prove_a_name_gets_no_connection(
     assert "minted" not in service.journal()
 
 
-def test_old_tls_and_none_are_refused(service: Running, hub: Path, authority: Any) -> None:
+def test_old_tls_and_none_are_refused(service: Any, hub: Path, authority: Any) -> None:
     old = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
-    with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+    with pytest.raises(ssl.SSLError, match="EOF|PROTOCOL_VERSION"):
         ask(service.connect(hub, authority.certificate, old), {"user": "alice", "lifetime": 1})
     new = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
     assert ask(service.connect(hub, authority.certificate, new), {"user": "alice", "lifetime": 1})[0] == 200
@@ -187,12 +112,11 @@ def test_old_tls_and_none_are_refused(service: Running, hub: Path, authority: An
         assert b"HTTP" not in plain.recv(1000)
 
 
-def test_a_key_that_cannot_sign_ends_the_start(service: Running, tmp_path: Path) -> None:
-    (tmp_path / "service" / "signing-key").write_bytes(b"short")
-    program = tmp_path / "service" / "program" / "cmsaf_token_service.py"
+def test_a_key_that_cannot_sign_ends_the_start(service: Any, tmp_path: Path) -> None:
+    (tmp_path / "signing-key").write_bytes(b"short")
     arguments = ["--port", "1", "--client", "c", "--issuer", "i", "--users-domain", "u", "--key-id", "k", "--lifetime", "1"]
     answer = subprocess.run(
-        [sys.executable, "-sE", str(program), "--credentials", str(tmp_path / "service"), *arguments],
+        [sys.executable, "-sE", str(service.program), "--credentials", str(tmp_path), *arguments],
         capture_output=True,
         text=True,
         check=False,
