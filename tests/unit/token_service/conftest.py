@@ -103,9 +103,7 @@ class Running:
         (place / "program").mkdir()
         (place / "program" / "cmsaf_mint").symlink_to(_ROOT / "plugins" / "module_utils")
         self.program = place / "program" / "cmsaf_token_service.py"
-        self.program.write_bytes(
-            (_ROOT / "roles" / "htcondor" / "files" / "cmsaf_token_service.py").read_bytes()
-        )
+        self.program.write_bytes((_ROOT / "roles" / "htcondor" / "files" / "cmsaf_token_service.py").read_bytes())
         self._place = place
         self._log = place / "journal"
         self.port = 0

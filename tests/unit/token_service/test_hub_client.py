@@ -117,12 +117,12 @@ def test_a_restart_of_the_service_only_delays(service: Any, hub: Path) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_a_service_that_is_away_is_said_in_words(
-    service: Any, hub: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_service_that_is_away_is_said_in_words(service: Any, hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     service.stop()
     before = time.monotonic()
-    with pytest.raises(CredentialError, match=r"HTCondor token .*not answered in 2 seconds.* tell the facility") as found:
+    with pytest.raises(
+        CredentialError, match=r"HTCondor token .*not answered in 2 seconds.* tell the facility"
+    ) as found:
         run(lambda: credentials.mint(server(), settings(service.port, hub)))
     assert time.monotonic() - before < 10
     assert "Traceback" not in found.value.jupyterhub_message
@@ -160,9 +160,7 @@ def test_a_service_that_hangs_does_not_hold_the_loop(hub: Path) -> None:
     assert run(live) < 1.5
 
 
-def test_a_refusal_is_not_asked_for_again(
-    service: Any, authority: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_refusal_is_not_asked_for_again(service: Any, authority: Any, caplog: pytest.LogCaptureFixture) -> None:
     other = authority.issue("other", "other.af.test", client=True)
     before = time.monotonic()
     with pytest.raises(CredentialError, match=r"cannot be used \(the certificate is of DNS:other\.af\.test"):
@@ -183,9 +181,7 @@ def test_files_that_are_not_there_are_named(service: Any, tmp_path: Path) -> Non
         run(lambda: credentials.tokens(server(), settings(service.port, tmp_path / "none")))
 
 
-def test_a_shorter_token_is_told_to_the_admin(
-    service: Any, hub: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_shorter_token_is_told_to_the_admin(service: Any, hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = run(lambda: credentials.tokens(server(), settings(service.port, hub, 10**6)))
     token = _idtoken.verify(found["condor_token"], service.key)
     assert token.expires_at == token.issued_at + 600
@@ -213,7 +209,9 @@ def test_nonsense_is_asked_for_again(
         nonlocal asked
         await reader.readuntil(b"}")
         asked += 1
-        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(answer)) + answer)
+        writer.write(
+            b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(answer)) + answer
+        )
         await writer.drain()
         writer.close()
 

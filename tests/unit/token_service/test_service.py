@@ -67,9 +67,7 @@ def test_the_hub_gets_a_users_token_and_nothing_else(service: Any, hub: Path, au
     ("method", "path", "status"),
     [("GET", "/v1/token", 405), ("PUT", "/v1/token", 405), ("POST", "/", 404), ("POST", "/v1/token/..", 404)],
 )
-def test_there_is_one_path(
-    service: Any, hub: Path, authority: Any, method: str, path: str, status: int
-) -> None:
+def test_there_is_one_path(service: Any, hub: Path, authority: Any, method: str, path: str, status: int) -> None:
     found, answer = ask(service.connect(hub, authority.certificate), {"user": "alice", "lifetime": 1}, method, path)
     assert found == status and set(answer) == {"error"}
 
@@ -87,9 +85,7 @@ def test_another_name_of_the_same_authority_is_refused(service: Any, authority: 
 
 
 @pytest.mark.parametrize("case", ["nothing", "a server's certificate", "another authority's", "one that has ended"])
-def test_who_cannot_prove_a_name_gets_no_connection(
-    service: Any, authority: Any, stranger: Any, case: str
-) -> None:
+def test_who_cannot_prove_a_name_gets_no_connection(service: Any, authority: Any, stranger: Any, case: str) -> None:
     own = {
         "nothing": lambda: None,
         "a server's certificate": lambda: authority.issue("server", CLIENT),
@@ -103,7 +99,7 @@ def test_who_cannot_prove_a_name_gets_no_connection(
 
 def test_old_tls_and_none_are_refused(service: Any, hub: Path, authority: Any) -> None:
     old = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
-    with pytest.raises(ssl.SSLError, match="EOF|PROTOCOL_VERSION"):
+    with pytest.raises(ssl.SSLError, match=r"EOF|PROTOCOL_VERSION"):
         ask(service.connect(hub, authority.certificate, old), {"user": "alice", "lifetime": 1})
     new = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
     assert ask(service.connect(hub, authority.certificate, new), {"user": "alice", "lifetime": 1})[0] == 200
@@ -114,7 +110,20 @@ def test_old_tls_and_none_are_refused(service: Any, hub: Path, authority: Any) -
 
 def test_a_key_that_cannot_sign_ends_the_start(service: Any, tmp_path: Path) -> None:
     (tmp_path / "signing-key").write_bytes(b"short")
-    arguments = ["--port", "1", "--client", "c", "--issuer", "i", "--users-domain", "u", "--key-id", "k", "--lifetime", "1"]
+    arguments = [
+        "--port",
+        "1",
+        "--client",
+        "c",
+        "--issuer",
+        "i",
+        "--users-domain",
+        "u",
+        "--key-id",
+        "k",
+        "--lifetime",
+        "1",
+    ]
     answer = subprocess.run(
         [sys.executable, "-sE", str(service.program), "--credentials", str(tmp_path), *arguments],
         capture_output=True,
