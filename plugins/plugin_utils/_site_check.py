@@ -53,12 +53,15 @@ DOMAINS = (
 )
 NETWORKS = ("facility_host_network", "facility_pod_network", "facility_service_network")
 CHECKSUM_LISTS = ("upstream", "built")
+# What HTCondor's daemons listen on, and what the token service does if nothing else is set.
+CONDOR_PORT, TOKEN_PORT = 9618, 9620
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _CHECKSUM_NAME = re.compile(r"_(checksums?|digests?|sha256|sha256sums?)$")
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _REGISTRY = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _IMAGE = re.compile(r"(?P<path>[^@]+?)(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]*))?(@(?P<digest>\S+))?")
+_SERVICE = re.compile(r"https://(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[1-9][0-9]{0,4})")
 # So like a role's name is what was meant to be it.
 _SLIP = 0.85
 _REFERENCE = re.compile(r"\{\{ (\w+) \}\}")
@@ -132,6 +135,7 @@ def problems(site: Site) -> list[Problem]:
         _identities,
         _networks,
         _addresses,
+        _tokens,
         _sources,
         _checksums,
         _versions,
@@ -338,6 +342,52 @@ def _addresses(site: Site) -> Iterator[Problem]:
             ipaddress.ip_address(str(server))
         except ValueError:
             yield Problem("facility_dns_servers", f"{server!r}, which is no address", "List IP addresses.")
+
+
+def _tokens(site: Site) -> Iterator[Problem]:
+    port, longest = site.facility("htcondor_token_port"), site.facility("htcondor_token_lifetime")
+    if _whole(port) and (not 0 < port < 65536 or port == CONDOR_PORT):
+        yield Problem(
+            "htcondor_token_port", f"{port}", f"Set a port that is free; {CONDOR_PORT} is that of HTCondor's daemons."
+        )
+    if _whole(longest) and longest <= 0:
+        yield Problem("htcondor_token_lifetime", f"{longest}", "Set a positive number of seconds.")
+    key, url = site.facility("jupyterhub_signing_key"), _said(site, "jupyterhub_token_service")
+    if key:
+        if not str(key).startswith("/"):
+            yield Problem("jupyterhub_signing_key", f"{key!r}", "Set the whole path of a file on the access point.")
+        return
+    match = _SERVICE.fullmatch(url) if isinstance(url, str) else None
+    if match and int(match["port"]) > 65535:
+        match = None
+    if url is not None and match is None:
+        yield Problem("jupyterhub_token_service", f"{url!r}", "Set https://host:port, with nothing behind the port.")
+    # Without a value of its own it is the access point of this inventory at the service's usual port.
+    host, asked = (match["host"], int(match["port"])) if match else ("", TOKEN_PORT)
+    ours = url is None or host in site.hosts("condor_access_point")
+    if ours and _whole(port) and port != asked and (url is None or match):
+        yield Problem(
+            "jupyterhub_token_service",
+            f"port {asked}, but by htcondor_token_port the access point listens on {port}",
+            f"Set it to https://<access point>:{port}.",
+        )
+    wanted = site.facility("jupyterhub_credential_lifetime")
+    if ours and _whole(wanted) and _whole(longest) and 0 < longest < wanted:
+        yield Problem(
+            "jupyterhub_credential_lifetime",
+            f"{wanted} seconds, but no token outlasts the {longest} of htcondor_token_lifetime",
+            "Lower it, or raise htcondor_token_lifetime.",
+        )
+
+
+def _said(site: Site, name: str) -> Any:
+    """A value that the inventory sets, None if it leaves it to the role."""
+    return next((values[name] for values in site.values.values() if name in values), None)
+
+
+def _whole(value: Any) -> bool:
+    """Other types are the specification's business."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _sources(site: Site) -> Iterator[Problem]:

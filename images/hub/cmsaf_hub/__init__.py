@@ -10,18 +10,29 @@ In the hub's configuration::
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from .hooks import Hooks
-from .settings import Settings
+from .settings import Settings, SigningKey
 
 __all__ = ["configure"]
+
+# Below JupyterHub's own logger, so that its lines look like the hub's.
+_LOG = logging.getLogger("JupyterHub.cmsaf")
 
 
 def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     """Set the spawner's hooks from the values of ``custom.cmsaf``."""
     hooks = Hooks(Settings.from_values(values))
+    condor = hooks.settings.condor
+    if condor is not None and isinstance(condor.source, SigningKey):
+        _LOG.warning(
+            "This hub holds the pool's key %s: whoever takes the hub can be anybody on the pool, its"
+            " administrator too. Let a token service make the tokens: custom.cmsaf.condor.tokenService.",
+            condor.source.key_id,
+        )
     config.KubeSpawner.pre_spawn_hook = hooks.pre_spawn
     config.KubeSpawner.modify_pod_hook = hooks.modify_pod
     config.KubeSpawner.after_pod_created_hook = hooks.after_pod_created

@@ -1,33 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What one server's Secret holds. Reads key files, makes keys: not for the event loop."""
+"""What one server's Secret holds. Files are read and keys are made in threads, beside the event loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable
 from datetime import datetime, timezone
 from pathlib import Path
 
 from cmsaf_mint import _dask_tls, _idtoken, _macaroon
+from cmsaf_mint._token_request import SCOPES
 
+from . import token_service
 from .errors import CredentialError
 from .names import Server, pool_user
-from .settings import Cache, Condor, Dask, Settings
+from .settings import Cache, Condor, Dask, Settings, SigningKey, TokenService
 
-__all__ = ["mint"]
+__all__ = ["mint", "tokens"]
 
-_CONDOR_SCOPES = ("READ", "WRITE")
 _CACHE_ACTIVITIES = ("DOWNLOAD", "READ_METADATA", "LIST")
 
 
-def mint(server: Server, settings: Settings) -> dict[str, str]:
+async def mint(server: Server, settings: Settings) -> dict[str, str]:
     """Make every credential of a server that starts: file name and content of each."""
-    dask, condor, cache = settings.dask, settings.condor, settings.cache
-    found = _named("The Dask certificates", lambda: _dask_set(server, dask))
+    dask = asyncio.to_thread(_dask_set, server, settings.dask)
+    made = await asyncio.gather(_named("The Dask certificates", dask), tokens(server, settings))
+    return made[0] | made[1]
+
+
+async def tokens(server: Server, settings: Settings) -> dict[str, str]:
+    """Make what a running server can get anew: its tokens for the pool and the cache."""
+    condor, cache = settings.condor, settings.cache
+    wanted = []
     if condor is not None:
-        found |= _named("The HTCondor token", lambda: _pool_token(server, condor))
+        wanted.append(_named("The HTCondor token", _pool_token(server, condor)))
     if cache is not None:
-        found |= _named("The cache token", lambda: _cache_token(server, cache))
+        wanted.append(_named("The cache token", asyncio.to_thread(_cache_token, server, cache)))
+    found: dict[str, str] = {}
+    for made in await asyncio.gather(*wanted):
+        found |= made
     return found
 
 
@@ -41,16 +53,22 @@ def _dask_set(server: Server, dask: Dask) -> dict[str, str]:
     }
 
 
-def _pool_token(server: Server, condor: Condor) -> dict[str, str]:
-    token = _idtoken.mint(
-        key=_read(condor.key_file),
-        key_id=condor.key_id,
-        issuer=condor.trust_domain,
-        identity=f"{pool_user(server.user)}@{condor.users_domain}",
-        lifetime=int(condor.lifetime.total_seconds()),
-        scopes=_CONDOR_SCOPES,
+async def _pool_token(server: Server, condor: Condor) -> dict[str, str]:
+    user, lifetime = pool_user(server.user), int(condor.lifetime.total_seconds())
+    if isinstance(condor.source, TokenService):
+        return {"condor_token": await token_service.ask(condor.source, user, lifetime)}
+    return {"condor_token": await asyncio.to_thread(_signed, condor.source, user, lifetime)}
+
+
+def _signed(key: SigningKey, user: str, lifetime: int) -> str:
+    return _idtoken.mint(
+        key=_read(key.key_file),
+        key_id=key.key_id,
+        issuer=key.trust_domain,
+        identity=f"{user}@{key.users_domain}",
+        lifetime=lifetime,
+        scopes=SCOPES,
     )
-    return {"condor_token": token}
 
 
 def _cache_token(server: Server, cache: Cache) -> dict[str, str]:
@@ -73,9 +91,9 @@ def _read(path: Path) -> bytes:
         raise CredentialError(f"the key {path} could not be read ({problem.strerror})") from None
 
 
-def _named(what: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+async def _named(what: str, made: Awaitable[dict[str, str]]) -> dict[str, str]:
     try:
-        return make()
+        return await made
     except (CredentialError, ValueError) as problem:
         raise CredentialError(
             f"{what} of this server could not be made: {problem}. Please tell the facility's admins."

@@ -8,20 +8,15 @@ whatever they are called.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from cmsaf_mint._token_request import USER_LENGTH, is_pool_user
 from kubespawner.slugs import is_valid_object_name, multi_slug, safe_slug
 
 __all__ = ["SLUG_LENGTH", "Server", "pool_user"]
 
 # The gateway's rule for the first part of a name: see role gateway.
 SLUG_LENGTH = 40
-
-_POOL_USER_LENGTH = 64
-_POOL_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-# Names that HTCondor's own daemons and administrators go by; a user of that name gets another.
-_POOL_RESERVED = frozenset({"administrator", "condor", "condor_pool", "root", "unauthenticated", "unmapped"})
 
 
 @dataclass(frozen=True)
@@ -63,13 +58,11 @@ class Server:
 def pool_user(user: str) -> str:
     """The user's name before the @ of an HTCondor identity.
 
+    Who is called like one of HTCondor's own, or as the pool can call nobody, gets another name.
+
     >>> pool_user("alice.x")
     'alice.x'
     >>> pool_user("root").startswith("root---")
     True
     """
-    return str(safe_slug(user, is_valid=_is_pool_user, max_length=_POOL_USER_LENGTH))
-
-
-def _is_pool_user(name: str) -> bool:
-    return _POOL_USER.fullmatch(name) is not None and name.lower() not in _POOL_RESERVED
+    return str(safe_slug(user, is_valid=is_pool_user, max_length=USER_LENGTH))

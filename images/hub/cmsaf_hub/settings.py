@@ -12,17 +12,34 @@ from typing import Any
 
 from .errors import SettingsError
 
-__all__ = ["Cache", "Condor", "Dask", "Settings"]
+__all__ = ["Cache", "Condor", "Dask", "Settings", "SigningKey", "TokenService"]
 
 
 @dataclass(frozen=True)
-class Condor:
-    """How a user is known on the HTCondor pool."""
+class TokenService:
+    """Where users' tokens for the pool are made, and how the hub proves there that it is the hub."""
+
+    url: str
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key of the pool that the hub itself signs with: for a pool that has no token service."""
 
     key_file: Path
     key_id: str
     trust_domain: str
     users_domain: str
+
+
+@dataclass(frozen=True)
+class Condor:
+    """How a user gets known on the HTCondor pool."""
+
+    source: TokenService | SigningKey
     lifetime: timedelta
 
 
@@ -94,15 +111,34 @@ def _dask(values: _Values) -> Dask:
 
 
 def _condor(values: _Values) -> Condor:
-    condor = Condor(
+    service = values.section("tokenService")
+    source = _token_service(service) if service else _signing_key(values)
+    condor = Condor(source=source, lifetime=values.seconds("lifetime"))
+    # What is left of a signing key beside a token service is an error, not a second choice.
+    values.finish()
+    return condor
+
+
+def _token_service(values: _Values) -> TokenService:
+    service = TokenService(
+        url=values.text("url").rstrip("/"),
+        certificate_file=Path(values.text("certificateFile")),
+        key_file=Path(values.text("keyFile")),
+        ca_file=Path(values.text("caFile")),
+    )
+    values.finish()
+    if not service.url.startswith("https://"):
+        raise SettingsError(f"{values.name}.url is {service.url!r}, it has to begin with https://.")
+    return service
+
+
+def _signing_key(values: _Values) -> SigningKey:
+    return SigningKey(
         key_file=Path(values.text("keyFile")),
         key_id=values.text("keyId"),
         trust_domain=values.text("trustDomain"),
         users_domain=values.text("usersDomain"),
-        lifetime=values.seconds("lifetime"),
     )
-    values.finish()
-    return condor
 
 
 def _cache(values: _Values) -> Cache:
@@ -120,7 +156,7 @@ class _Values:
     """One level of the values; remembers its name for messages."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
-        self._name = name
+        self.name = name
         self._left = dict(values)
 
     def section(self, key: str) -> _Values | None:
@@ -129,7 +165,7 @@ class _Values:
             return None
         if not isinstance(value, Mapping):
             raise self._wrong(key, value, "a group of values")
-        return _Values(f"{self._name}.{key}", value)
+        return _Values(f"{self.name}.{key}", value)
 
     def text(self, key: str, *, required: bool = True) -> str:
         value = self._left.pop(key, None)
@@ -155,7 +191,7 @@ class _Values:
 
     def finish(self) -> None:
         if self._left:
-            raise SettingsError(f"{self._name} has unknown keys: {', '.join(sorted(self._left))}.")
+            raise SettingsError(f"{self.name} has unknown keys: {', '.join(sorted(self._left))}.")
 
     def _wrong(self, key: str, value: Any, wanted: str) -> SettingsError:
-        return SettingsError(f"{self._name}.{key} is {value!r}, it has to be {wanted}.")
+        return SettingsError(f"{self.name}.{key} is {value!r}, it has to be {wanted}.")

@@ -20,6 +20,7 @@ from cmsaf_hub.hooks import Hooks
 from cmsaf_hub.names import SLUG_LENGTH, Server, pool_user
 from cmsaf_hub.settings import Settings
 from cmsaf_mint import _idtoken, _macaroon
+from cmsaf_mint._token_request import is_pool_user
 from kubernetes_asyncio.client import (
     ApiClient,
     V1Container,
@@ -48,6 +49,13 @@ CONTRACTED = {
     "hostcert.pem",
     "usercert.pem",
     "workercert.pem",
+}
+
+SERVICE = {
+    "url": "https://ap.af.test:9620",
+    "certificateFile": "/keys/client.crt",
+    "keyFile": "/keys/client.key",
+    "caFile": "/keys/ca.crt",
 }
 
 
@@ -137,13 +145,13 @@ def test_pool_users_never_collide() -> None:
     users = [pool_user(user) for user in LOOK_ALIKES]
     assert len(set(users)) == len(LOOK_ALIKES)
     for user in users:
-        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", user), user
+        assert is_pool_user(user), user
     assert pool_user("bob-y") == "bob-y"
 
 
-@pytest.mark.parametrize("name", ["root", "Root", "condor", "condor_pool", "administrator"])
-def test_nobody_is_called_like_the_pools_own_identities(name: str) -> None:
-    assert pool_user(name).lower() not in {"root", "condor", "condor_pool", "administrator"}
+@pytest.mark.parametrize("name", ["root", "Root", "condor", "condor_pool", "administrator", "anonymous", "a..b", "a."])
+def test_nobody_is_called_what_the_token_service_refuses(name: str) -> None:
+    assert is_pool_user(pool_user(name)) and not is_pool_user(name)
 
 
 # -- objects ------------------------------------------------------------------
@@ -197,7 +205,7 @@ def test_owner() -> None:
 
 
 def test_credentials(values: dict[str, Any]) -> None:
-    found = credentials.mint(server(), Settings.from_values(values))
+    found = asyncio.run(credentials.mint(server(), Settings.from_values(values)))
     assert set(found) == CONTRACTED
     assert found["xcache_token"] == found["bearer_token"]
     token = _idtoken.parse(found["condor_token"])
@@ -213,20 +221,20 @@ def test_credentials(values: dict[str, Any]) -> None:
 
 
 def test_without_pool_and_cache(values: dict[str, Any]) -> None:
-    found = credentials.mint(server(), Settings.from_values({"dask": values["dask"]}))
+    found = asyncio.run(credentials.mint(server(), Settings.from_values({"dask": values["dask"]})))
     assert set(found) == {"ca.pem", "hostcert.pem", "usercert.pem", "workercert.pem"}
 
 
 def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
     values["condor"]["keyFile"] = "/nonexistent/key"
     with pytest.raises(CredentialError, match=r"HTCondor token .* /nonexistent/key could not be"):
-        credentials.mint(server(), Settings.from_values(values))
+        asyncio.run(credentials.mint(server(), Settings.from_values(values)))
 
 
 def test_a_short_key_is_refused(values: dict[str, Any]) -> None:
     Path(values["condor"]["keyFile"]).write_bytes(b"short")
     with pytest.raises(CredentialError, match="5 bytes") as problem:
-        credentials.mint(server(), Settings.from_values(values))
+        asyncio.run(credentials.mint(server(), Settings.from_values(values)))
     assert problem.value.jupyterhub_message == str(problem.value)
 
 
@@ -238,6 +246,12 @@ def test_a_short_key_is_refused(values: dict[str, Any]) -> None:
         ({"dask": {"domain": DOMAIN, "lifetime": True}}, r"dask\.lifetime is True"),
         ({"condor": "yes"}, r"custom\.cmsaf\.condor is 'yes'"),
         ({"cahce": {}}, "unknown keys: cahce"),
+        ({"condor": {"lifetime": 1}}, r"condor\.keyFile is None"),
+        ({"condor": {"tokenService": SERVICE}}, r"condor\.lifetime is None"),
+        ({"condor": {"tokenService": SERVICE, "lifetime": 1, "keyFile": "/k"}}, r"condor has unknown keys: keyFile"),
+        ({"condor": {"tokenService": SERVICE | {"user": "x"}, "lifetime": 1}}, r"tokenService has unknown keys: user"),
+        ({"condor": {"tokenService": SERVICE | {"caFile": ""}, "lifetime": 1}}, r"tokenService\.caFile is ''"),
+        ({"condor": {"tokenService": SERVICE | {"url": "http://ap:9620"}, "lifetime": 1}}, r"begin with https://"),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, Any], change: dict[str, Any], message: str) -> None:
@@ -403,6 +417,17 @@ def test_minting_leaves_the_loop_free(values: dict[str, Any]) -> None:
         return max(stalls)
 
     assert asyncio.run(live()) < 0.5
+
+
+@pytest.mark.parametrize(("service", "warnings"), [(None, 1), (SERVICE, 0)])
+def test_a_key_of_the_pool_in_the_hub_is_warned_of(
+    values: dict[str, Any], caplog: pytest.LogCaptureFixture, service: Any, warnings: int
+) -> None:
+    if service:
+        values["condor"] = {"tokenService": service, "lifetime": 43200}
+    configure(SimpleNamespace(KubeSpawner=SimpleNamespace()), values)
+    assert caplog.text.count("holds the pool's key cmsaf-hub") == warnings
+    assert "custom.cmsaf.condor.tokenService" in caplog.text or not warnings
 
 
 def test_configure(values: dict[str, Any], tmp_path: Path) -> None:

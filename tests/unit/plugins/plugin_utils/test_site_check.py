@@ -45,6 +45,11 @@ DEFAULTS = {
     "facility_checksums": "upstream",
     "facility_dns_servers": [],
     "mirror_mode": "build",
+    "htcondor_token_port": 9620,
+    "htcondor_token_lifetime": 43200,
+    "jupyterhub_token_service": "https://{{ groups['condor_access_point'] | first }}:9620",
+    "jupyterhub_signing_key": "",
+    "jupyterhub_credential_lifetime": 43200,
 }
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
@@ -61,7 +66,7 @@ def site() -> Site:
         known=KNOWN,
         required=list(FACILITY),
         defaults=dict(DEFAULTS),
-        prefixes=["facility", "xcache", "mirror"],
+        prefixes=["facility", "xcache", "mirror", "htcondor", "jupyterhub"],
     )
 
 
@@ -182,6 +187,25 @@ BAD = [
     ),
     (everywhere(mirror_checksums={"a": {"b": SUM[:-1]}}), f"mirror_checksums.a.b: found '{SUM[:-1]}'. Set a sha256"),
     (everywhere(mirror_checksums=[SUM.upper()]), f"mirror_checksums[0]: found '{SUM.upper()}'. Set a sha256"),
+    (on("m1", htcondor_token_port=9618), "htcondor_token_port: found 9618. Set a port that is free; 9618 is that of"),
+    (on("m1", htcondor_token_port=70000), "htcondor_token_port: found 70000. Set a port that is free"),
+    (on("m1", htcondor_token_port=9700), "jupyterhub_token_service: found port 9620, but by htcondor_token_port the a"),
+    (
+        on("c1", jupyterhub_token_service="https://m1:9700"),
+        "jupyterhub_token_service: found port 9700, but by htcondor_token_port the access point listens on 9620. Set it",
+    ),
+    (on("c1", jupyterhub_token_service="m1:9620"), "jupyterhub_token_service: found 'm1:9620'. Set https://host:port"),
+    (on("c1", jupyterhub_token_service="http://m1:9620"), "jupyterhub_token_service: found 'http://m1:9620'. Set htt"),
+    (on("c1", jupyterhub_token_service="https://m1"), "jupyterhub_token_service: found 'https://m1'. Set https://host"),
+    (on("c1", jupyterhub_token_service="https://m1:99999"), "jupyterhub_token_service: found 'https://m1:99999'. Set"),
+    (on("c1", jupyterhub_token_service="https://m1:9620/v1"), "jupyterhub_token_service: found 'https://m1:9620/v1'."),
+    (on("c1", jupyterhub_token_service=""), "jupyterhub_token_service: found ''. Set https://host:port"),
+    (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
+    (
+        on("c1", jupyterhub_credential_lifetime=86400),
+        "jupyterhub_credential_lifetime: found 86400 seconds, but no token outlasts the 43200 of htcondor_token_lifetim",
+    ),
+    (on("c1", jupyterhub_signing_key="cmsaf-hub"), "jupyterhub_signing_key: found 'cmsaf-hub'. Set the whole path"),
     (everywhere(xcache_xrootd_version="5.8.1"), "xcache_xrootd_version: found '5.8.1', below 6.2.0. Set xrootd 6.2.0"),
     (everywhere(xcache_image="r.test/xrootd:v5.9.6-1"), "xcache_image: found 'r.test/xrootd:v5.9.6-1', below 6.2.0"),
     (everywhere(xcache_image="r.test:5000/xrootd"), "xcache_image: found 'r.test:5000/xrootd', which can change at an"),
@@ -200,6 +224,11 @@ GOOD = [
     everywhere(facility_registry="registry.test:5000"),
     everywhere(mirror_checksums={"a": f"sha256:{SUM}"}),
     everywhere(xcache_xrootd_version="6.10.0"),
+    everywhere(htcondor_token_port=9700, jupyterhub_token_service="https://m1:9700"),
+    # A pool that others run has its own rules.
+    on("c1", jupyterhub_token_service="https://tokens.pool.example.org:443", jupyterhub_credential_lifetime=86400),
+    on("c1", jupyterhub_signing_key="/etc/condor/passwords.d/hub", jupyterhub_credential_lifetime=86400),
+    everywhere(htcondor_token_lifetime=86400, jupyterhub_credential_lifetime=86400),
     everywhere(xcache_image="r.test:5000/xrootd:v6.2.0"),
     everywhere(xcache_image=f"r.test/xrootd@sha256:{SUM}"),
     everywhere(xcache_image="r.test/cmsaf/xrootd:0.1.0"),
