@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook that rotates secrets: what it refuses, before it has touched a host."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles" / "rotate"
+VARS = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
+PLAYBOOK = ROOT / "playbooks" / "rotate_secrets.yml"
+# Nobody listens there, so whoever tries to reach a host fails in another way.
+INVENTORY = {
+    "all": {
+        "vars": {
+            "facility_name": "try",
+            "facility_domain": "af.test",
+            "facility_host_network": "10.0.0.0/24",
+            "ansible_host": "127.0.0.1",
+            "ansible_port": 1,
+        },
+        "children": {
+            name: {"hosts": {"one.af.test": None}}
+            for name in ("condor_manager", "condor_access_point", "condor_execute", "gateway", "mirror")
+        },
+    }
+}
+
+
+def run(here: Path, *arguments: str) -> tuple[int, str]:
+    inventory = here / "hosts.yml"
+    inventory.write_text(yaml.safe_dump(INVENTORY), encoding="utf-8")
+    command = ["ansible-playbook", "-i", inventory, PLAYBOOK, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("-e", "rotate=passwords"), ("-e", "rotate=refuse"), ("-e", "rotate=")])
+def test_a_class_that_is_not_there_is_refused_with_a_list(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code, said = run(tmp_path, *arguments)
+    assert code != 0
+    assert "no such class" in said and ", ".join(VARS["_rotate_classes"]) in said
+    assert "UNREACHABLE" not in said
+
+
+@pytest.mark.parametrize("name", VARS["_rotate_by_hand"])
+def test_a_class_that_is_replaced_by_hand_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    code, said = run(tmp_path, "-e", f"rotate={name}")
+    assert code != 0
+    assert f'"{name}": not available as a playbook, docs/secrets.md says how' in said
+    assert "UNREACHABLE" not in said
+
+
+@pytest.mark.parametrize("name", VARS["_rotate_classes"])
+def test_check_mode_is_refused_and_else_hosts_are_asked(name: str, tmp_path: Path) -> None:
+    code, said = run(tmp_path, "-e", f"rotate={name}", "--check")
+    assert code != 0 and "in check mode" in said and "UNREACHABLE" not in said
+    code, said = run(tmp_path, "-e", f"rotate={name}")
+    assert code != 0 and "UNREACHABLE" in said
+
+
+@pytest.mark.parametrize("name", VARS["_rotate_classes"])
+def test_every_class_has_tasks_hosts_and_words(name: str) -> None:
+    assert (ROLE / "tasks" / f"{name}.yml").exists()
+    assert re.search(rf"^      {name}: ", PLAYBOOK.read_text(encoding="utf-8"), re.M)
+    assert f"| `{name}` |" in (ROOT / "docs" / "secrets.md").read_text(encoding="utf-8")
+    assert f"V({name})" in (ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
