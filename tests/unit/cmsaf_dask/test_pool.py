@@ -89,7 +89,7 @@ def make(queue: Queue) -> Iterator[Callable[..., Any]]:
     def cluster(**options: Any) -> Any:
         changed = {f"jobqueue.cmsaf.{name}": value for name, value in (config | options.pop("config", {})).items()}
         settings = {"cores": 1, "memory": "1 GiB", "disk": "100 MiB", "python": PYTHON, "collector": POOL,
-                    "schedd": SCHEDD, "scheduler_port": 0, "dashboard_port": 0}  # fmt: skip
+                    "schedd": SCHEDD, "scheduler_options": {"port": 0, "dashboard_address": ":0"}}  # fmt: skip
         with dask.config.set(changed):
             made.append(HTCondorCluster(**(settings | options)))
         return made[-1]
@@ -294,7 +294,7 @@ import time, dask
 dask.config.set({"jobqueue.cmsaf.check-pool": False, "jobqueue.cmsaf.watch-interval": 2})
 from cmsaf_dask import HTCondorCluster
 options = dict(cores=1, memory="1 GiB", disk="100 MiB", python=%(python)r, collector=%(pool)r, schedd=%(schedd)r,
-               scheduler_port=0, dashboard_port=0)
+               scheduler_options={"port": 0, "dashboard_address": ":0"})
 runs = HTCondorCluster(name="orphan-runs", **options)
 waits = HTCondorCluster(name="orphan-waits", job_extra_directives={"requirements": "false"}, **options)
 runs.scale(3)

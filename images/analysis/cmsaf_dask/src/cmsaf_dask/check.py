@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -14,7 +15,7 @@ __all__ = ["Check", "Refused", "image_complaint"]
 
 logger = logging.getLogger(__name__)
 
-KEEP = 30.0
+KEEP = 300.0
 # What a container system takes: host and port, lower case path, tag, digest.
 IMAGE = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?/)?"
@@ -69,17 +70,24 @@ class Check:
             "Disk": -(-job.worker_disk // 2**10),
         }
         try:
-            if self._room is None or time.monotonic() - self._asked > KEEP:
-                self._room = await self.cluster._ask(
-                    "room", request=request, docker=self.cluster.worker_image is not None
-                )
-                self._asked = time.monotonic()
-        except PoolUnreachable as error:
-            logger.warning("%s; the workers are asked for all the same", error)
+            async with asyncio.timeout(config["check-timeout"]):
+                room = self._room
+                if room is None or time.monotonic() - self._asked > KEEP or room_complaint(room, request, jobs):
+                    # What is refused is refused by what the pool is now.
+                    room = await self._ask(request)
+        except (PoolUnreachable, TimeoutError) as error:
+            logger.warning(
+                "%s; the workers are asked for all the same", error or "The pool did not say how large it is"
+            )
             return
-        if complaint := room_complaint(self._room, request, jobs):
-            self._room = None
+        if complaint := room_complaint(room, request, jobs):
             raise Refused(complaint)
+
+    async def _ask(self, request: dict[str, float]) -> dict[str, Any]:
+        docker = self.cluster.worker_image is not None
+        self._room = room = await self.cluster._ask("room", request=request, docker=docker)
+        self._asked = time.monotonic()
+        return room  # type: ignore[no-any-return]
 
 
 def room_complaint(room: dict[str, Any], request: dict[str, float], jobs: int) -> str | None:

@@ -111,7 +111,7 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
         **options: Any,
     ) -> None:
         section = config_name or self.job_cls.config_name
-        config: dict[str, Any] = dask.config.get(f"jobqueue.{section}")
+        config: dict[str, Any] = dict(dask.config.get(f"jobqueue.{section}"))
         self._config = config
         self.user: str | None = os.environ.get("CMSAF_USER") or os.environ.get("JUPYTERHUB_USER") or _login()
         self.worker_image: str | None = (
@@ -255,8 +255,13 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
             arguments["directory"] = str(self._outputs)
         return await self._connect().call(name, limit=self._config["query-timeout"], **arguments)
 
+    def _contact(self) -> str:
+        return str(getattr(self.scheduler, "contact_address", None) or self.scheduler.address)
+
     async def _jobs_in_queue(self) -> list[dict[str, Any]]:
-        constraint = f"DaskClusterName == {description.quote_string(self._name)}"
+        # A name can be given twice; an address is one scheduler's at a time.
+        mine = {"DaskClusterName": self._name, "DaskSchedulerAddress": self._contact()}
+        constraint = " && ".join(f"{name} == {description.quote_string(value)}" for name, value in mine.items())
         return await self._ask("query", constraint=constraint, projection=PROJECTION)  # type: ignore[no-any-return]
 
     def _check(self) -> Check:

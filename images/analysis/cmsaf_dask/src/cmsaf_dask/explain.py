@@ -229,6 +229,9 @@ class Explaining:
         if watch is not None:
             facts.stopped, facts.troubles = watch.stopped, list(watch.troubles)
             facts.pause = watch.pause_left() if facts.here < facts.wanted else 0.0
+            facts.error = watch.unreachable
+        if facts.error:
+            return facts
         try:
             facts.jobs = await cluster._jobs_in_queue()
             waiting = [ad for ad in facts.jobs if ad.get("JobStatus") == words.IDLE]

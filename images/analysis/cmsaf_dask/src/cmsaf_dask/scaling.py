@@ -184,7 +184,7 @@ class Scaling:
             self.workers.pop(name, None)
 
     async def _open_missing(self) -> None:
-        address = getattr(self.scheduler, "contact_address", None) or self.scheduler.address
+        address = self._contact()
         jobs = {}
         for name in [name for name in self.worker_spec if name not in self.workers]:
             spec = self.worker_spec[name]
