@@ -40,10 +40,12 @@ def test_whole_description() -> None:
         "transfer_input_files": "/run/cmsaf/worker-1/ca.pem,/run/cmsaf/worker-1/workercert.pem",
         "encrypt_input_files": "*",
         "environment": '"XCACHE_HOST=xcache.example.org XCACHE_PORT=1094"',
-        "output": "worker.out",
-        "error": "worker.err",
+        "output": "$(DaskName).out",
+        "error": "$(DaskName).err",
         "batch_name": "dask-1",
-        "leave_in_queue": "false",
+        "leave_in_queue": "JobStatus == 4 && time() - EnteredCurrentStatus < 60 && (StageOutFinish ?: 0) == 0",
+        "periodic_remove": "(JobStatus == 1 || JobStatus == 5) && time() - EnteredCurrentStatus > 45 "
+        "&& time() > (DaskLease ?: 0)",
         "container_service_names": "dask",
         "dask_container_port": "8786",
         "MY.DaskWorkerName": '"$(DaskName)"',
@@ -78,6 +80,14 @@ def test_own_lines_come_last_and_lines_can_be_left_out() -> None:
     lines = describe(job, [])
     assert lines["request_cpus"] == "3"
     assert "batch_name" not in lines
+
+
+def test_own_policy_stands_beside_the_lease() -> None:
+    own = {"periodic_remove": "NumJobStarts > 3"}
+    lines = describe(WorkerJob("s", "c", cores=1, memory=1, disk=1, lease=7, directory="/o", extra=own), [])
+    assert "EnteredCurrentStatus > 7 " in lines["periodic_remove"]
+    assert lines["periodic_remove"].endswith("|| (NumJobStarts > 3)")
+    assert lines["initialdir"] == "/o"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import doctest
 import shlex
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -52,6 +54,13 @@ def test_arguments_are_those_of_the_description() -> None:
     given = "--scheduler=tls://s:1 --name=n --nthreads=2 --memory-limit=5 --death-timeout=60 --processes=2"
     options = worker.parse(shlex.split(given))
     assert (options.scheduler, options.name, options.nthreads, options.memory_limit) == ("tls://s:1", "n", 2, 5)
+
+
+def test_a_job_is_there_with_all_its_processes_or_not_at_all() -> None:
+    lasting = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    children = [*lasting, subprocess.Popen(["sh", "-c", "exit 3"])]
+    assert worker.wait_for_all(children) == signal.SIGTERM
+    assert all(child.returncode == -signal.SIGTERM for child in lasting)
 
 
 def test_examples_in_the_text() -> None:

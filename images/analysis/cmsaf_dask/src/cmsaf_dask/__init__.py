@@ -6,16 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmsaf_dask.check import Refused
     from cmsaf_dask.cluster import HTCondorCluster, HTCondorJob
     from cmsaf_dask.pool import PoolError
     from cmsaf_dask.secrets import client_security
 
-__all__ = ["HTCondorCluster", "HTCondorJob", "PoolError", "client_security"]
+__all__ = ["HTCondorCluster", "HTCondorJob", "PoolError", "Refused", "client_security"]
 
 _HOMES = {
     "HTCondorCluster": "cmsaf_dask.cluster",
     "HTCondorJob": "cmsaf_dask.cluster",
     "PoolError": "cmsaf_dask.pool",
+    "Refused": "cmsaf_dask.check",
     "client_security": "cmsaf_dask.secrets",
 }
 

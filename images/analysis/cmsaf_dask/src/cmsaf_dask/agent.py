@@ -11,7 +11,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from cmsaf_dask import analysis, tokens
+from cmsaf_dask.output import tail
 
 DEFAULTS = {
     "SEC_CLIENT_AUTHENTICATION": "REQUIRED",
@@ -19,6 +23,11 @@ DEFAULTS = {
     "SEC_CLIENT_ENCRYPTION": "REQUIRED",
     "SEC_CLIENT_INTEGRITY": "REQUIRED",
 }
+
+
+# What the negotiator tells of its cycles, and of users' and groups' shares.
+CYCLE = ["LastNegotiationCycleEnd0", "LastNegotiationCycleDuration0", "LastNegotiationCyclePeriod0", "MyCurrentTime"]
+SHARE = ["Name", "AccountingGroup", "IsAccountingGroup", "ResourcesUsed", "ConfigQuota", "EffectiveQuota", "Priority"]
 
 
 class Agent:
@@ -35,14 +44,19 @@ class Agent:
 
         self.condor = htcondor2
         self.schedd: Any = None
+        self.collector: str | None = None
 
     def locate(self, collector: str | None = None, name: str | None = None) -> str:
         """Find the access point, once."""
+        self.collector = collector
         if self.schedd is None:
             if collector or name:
-                ad = self.condor.Collector(collector or None).locate(self.condor.DaemonType.Schedd, name or None)
+                ad = self._collector().locate(self.condor.DaemonType.Schedd, name or None)
                 if ad is None:
-                    raise LookupError(f"the collector {collector} knows no access point {name}")
+                    raise LookupError(
+                        f"the collector {collector} knows no access point {name}. Is CMSAF_COLLECTOR, or collector=, "
+                        "the pool you mean, and CMSAF_SCHEDD_NAME, or schedd=, one of its access points?"
+                    )
                 self.schedd = self.condor.Schedd(ad)
             else:
                 self.schedd = self.condor.Schedd()
@@ -70,6 +84,53 @@ class Agent:
     def query(self, constraint: str, projection: list[str]) -> list[dict[str, Any]]:
         return [self._plain(ad) for ad in self.schedd.query(constraint=constraint, projection=projection)]
 
+    def edit(self, constraint: str, attribute: str, value: str) -> int:
+        return int(self.schedd.edit(constraint, attribute, value) or 0)
+
+    def outputs(self, constraint: str, directory: str) -> dict[str, str]:
+        """Fetch what ended jobs have written into the directory they name as theirs; the end of it by worker."""
+        self.schedd.retrieve(constraint)
+        texts: dict[str, str] = {}
+        for suffix in ("out", "err"):
+            for file in sorted(Path(directory).glob(f"*.{suffix}")):
+                text = tail(file).strip()
+                file.unlink()
+                if text:
+                    texts[file.stem] = f"{texts[file.stem]}\n{text}" if file.stem in texts else text
+        return texts
+
+    def room(self, request: dict[str, float], docker: bool) -> dict[str, Any]:
+        """What the pool could hold when nothing else ran."""
+        return analysis.room(self._slots(analysis.SLOT_PROJECTION), request, docker)
+
+    def analyze(self, cluster: int, proc: int) -> dict[str, Any]:
+        """One job against all slots, and how its owner stands with the negotiator."""
+        jobs = self.schedd.query(constraint=f"ClusterId == {cluster} && ProcId == {proc}")
+        found: dict[str, Any] = analysis.analyze(jobs[0], self._slots([])) if jobs else {}
+        kind = self.condor.AdType
+        found["cycles"] = [self._plain(ad) for ad in self._collector().query(kind.Negotiator, projection=CYCLE)]
+        found["shares"] = [self._plain(ad) for ad in self._collector().query(kind.Accounting, projection=SHARE)]
+        return found
+
+    def complaint(self) -> str | None:
+        """What is wrong with this session's tokens."""
+        return tokens.complaint(self._token_directories())
+
+    def _token_directories(self) -> list[Path]:
+        param = self.condor.param
+        names = ["SEC_TOKEN_DIRECTORY", *(["SEC_TOKEN_SYSTEM_DIRECTORY"] if os.geteuid() == 0 else [])]
+        places = [param.get(name) for name in names if param.get(name)]
+        return [Path(place) for place in places] or [Path("~/.condor/tokens.d").expanduser()]
+
+    def _collector(self) -> Any:
+        return self.condor.Collector(self.collector or None)
+
+    def _slots(self, projection: list[str]) -> list[Any]:
+        slots: list[Any] = self._collector().query(
+            self.condor.AdType.Startd, constraint='SlotType =!= "Dynamic"', projection=projection
+        )
+        return slots
+
     def history(self, constraint: str, projection: list[str], match: int) -> list[dict[str, Any]]:
         ads = self.schedd.history(constraint=constraint, projection=projection, match=match)
         return [self._plain(ad) for ad in ads]
@@ -94,7 +155,10 @@ def main() -> int:
             call: Callable[..., Any] = getattr(agent, request["call"])
             answer = {"result": call(**request["arguments"])}
         except Exception as error:  # noqa: BLE001 # whatever happens here is the other process's answer
-            answer = {"error": str(error) or type(error).__name__, "type": type(error).__name__}
+            answer = {"error": str(error) or type(error).__name__, "type": type(error).__name__, "final": False}
+            # A daemon that refuses a token and one that is not there look alike from here.
+            if agent is not None and (complaint := agent.complaint()):
+                answer |= {"error": f"{complaint} ({answer['error']})", "final": True}
         print(json.dumps(answer), file=answers)
     return 0
 

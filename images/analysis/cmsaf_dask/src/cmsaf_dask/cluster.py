@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import logging
 import os
@@ -15,7 +14,11 @@ from typing import Any, ClassVar
 import dask
 import yaml
 from cmsaf_dask import description, secrets
+from cmsaf_dask.check import Check
+from cmsaf_dask.explain import Explaining
 from cmsaf_dask.pool import Batch, Pool, PoolError
+from cmsaf_dask.scaling import Scaling
+from cmsaf_dask.watch import PROJECTION
 from dask_jobqueue.htcondor import HTCondorCluster as JobqueueCluster
 from dask_jobqueue.htcondor import HTCondorJob as JobqueueJob
 from distributed.core import Status
@@ -64,15 +67,16 @@ class HTCondorJob(JobqueueJob):
     async def close(self) -> None:
         if self.job_id is not None and self.status == Status.running:
             self.status = Status.closing
-            try:
-                await self._owner._remove_batch(self.job_id)
-            except PoolError as error:
-                logger.error("The job of worker %s may go on: %s", self.name, error)
+            await self._owner._remove_batch(self.job_id)
+        self.gone()
+
+    def gone(self) -> None:
+        """There is no job any more, or not one of this cluster's."""
         self.status = Status.closed
         self._event_finished.set()
 
 
-class HTCondorCluster(JobqueueCluster):
+class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
     """Dask workers as HTCondor jobs of the user.
 
     Made without arguments it takes all from the server it runs in (variables CMSAF_*, /etc/cmsaf-secrets) and from
@@ -107,7 +111,7 @@ class HTCondorCluster(JobqueueCluster):
         **options: Any,
     ) -> None:
         section = config_name or self.job_cls.config_name
-        config: dict[str, Any] = dask.config.get(f"jobqueue.{section}")
+        config: dict[str, Any] = dict(dask.config.get(f"jobqueue.{section}"))
         self._config = config
         self.user: str | None = os.environ.get("CMSAF_USER") or os.environ.get("JUPYTERHUB_USER") or _login()
         self.worker_image: str | None = (
@@ -116,6 +120,8 @@ class HTCondorCluster(JobqueueCluster):
         passed_on = {variable: os.environ[variable] for variable in PASSED_ON if os.environ.get(variable)}
         self.environment = passed_on | dict(config["environment"]) | dict(environment or {})
         self._files: Path | None = None
+        self._outputs: Path | None = None
+        self._checked = Check(self)
         # Made on the event loop, where the cluster's methods run.
         self._pool_address = (
             collector or os.environ.get("CMSAF_COLLECTOR"),
@@ -140,7 +146,6 @@ class HTCondorCluster(JobqueueCluster):
             scheduler["contact_address"] = f"tls://{reached_as}:{port}"
         scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
         super().__init__(
-            n_workers=n_workers,
             security=security,
             scheduler_options=scheduler,
             config_name=section,
@@ -148,6 +153,12 @@ class HTCondorCluster(JobqueueCluster):
             cluster=self,
             **options,
         )
+        if n_workers:
+            try:
+                self.scale(n_workers)
+            except BaseException:
+                self.close()
+                raise
 
     # What dask-jobqueue and distributed leave to their subclasses
 
@@ -156,34 +167,18 @@ class HTCondorCluster(JobqueueCluster):
         return
 
     async def _close(self) -> None:
+        if self._watch is not None:
+            await self._watch.stop()
+        # A call that hangs holds the lock that the base class waits for.
+        if self._pool is not None and self.status == Status.running:
+            await self._pool.give_up()
         await super()._close()
         if self._pool is not None:
             await self._pool.close()
-        if self._files is not None:
-            shutil.rmtree(self._files, ignore_errors=True)
-            self._files = None
-
-    async def _correct_state_internal(self) -> None:
-        closing = set(self.workers) - set(self.worker_spec)
-        if closing and self.status == Status.running:
-            await self._retire(closing)
-        try:
-            await super()._correct_state_internal()
-        except PoolError:
-            # The base class would keep what was never submitted, count it as a worker and not try again.
-            for name in [name for name, job in self.workers.items() if job.status == Status.failed]:
-                del self.workers[name]
-                self.worker_spec.pop(name, None)
-            raise
-
-    async def _retire(self, names: set[Any]) -> None:
-        """Have the workers' data moved before they go; the base class gives names where addresses are expected."""
-        known = {f"{name}{suffix}" for name in names for suffix in self.new_spec.get("group", [""])}
-        try:
-            async with asyncio.timeout(self._config["call-timeout"]):
-                await self.scheduler_comm.retire_workers(names=list(known), close_workers=True)
-        except (OSError, TimeoutError) as error:
-            logger.warning("Retiring %d workers: %s; they are removed all the same", len(known), error)
+        for path in (self._files, self._outputs):
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+        self._files = self._outputs = None
 
     # The pool
 
@@ -198,6 +193,8 @@ class HTCondorCluster(JobqueueCluster):
                 disk=job.worker_disk,
                 processes=job.worker_processes,
                 death_timeout=_option(self._job_kwargs, "death_timeout", config["death-timeout"]),
+                lease=config["lease"],
+                directory=None if self._outputs is None else str(self._outputs),
                 image=self.worker_image,
                 user=self.user,
                 server=os.environ.get("CMSAF_SERVER"),
@@ -225,24 +222,50 @@ class HTCondorCluster(JobqueueCluster):
         if self._files is not None:
             shutil.rmtree(self._files, ignore_errors=True)
         self._files = secrets.write_private(secrets.worker_files(self.security))
+        if self._outputs is None:
+            self._outputs = secrets.write_private({})
         lines = self._describe(jobs[0], sorted(self._files.iterdir()))
         names = [str(job.name) for job in jobs]
-        for attempt in range(1, self._config["submit-attempts"] + 1):
-            try:
-                cluster = await self._connect().call("submit", description=lines, names=names)
-            except PoolError as error:
-                if attempt == self._config["submit-attempts"]:
-                    raise
-                logger.warning("%s; trying again", error)
-                await asyncio.sleep(attempt)
-            else:
-                return [(cluster, proc) for proc in range(len(jobs))]
-        raise AssertionError("unreachable")
+        cluster = await self._connect().call("submit", description=lines, names=names)
+        numbers = [(cluster, proc) for proc in range(len(jobs))]
+        if self._watch is not None:
+            self._watch.submitted(zip(numbers, jobs, strict=True))
+        return numbers
 
     async def _remove(self, jobs: list[tuple[int, int]]) -> list[None]:
+        """Remove all of one round; what could not be removed the watcher sees and removes later."""
+        if self._watch is not None:
+            self._watch.forget(jobs)
         constraint = description.jobs_constraint(jobs)
-        await self._connect().call("remove", constraint=constraint, reason="no longer needed by its Dask cluster")
+        closing = self.status != Status.running
+        limit = self._config["close-timeout" if closing else "query-timeout"]
+        reason = "no longer needed by its Dask cluster"
+        try:
+            await self._connect().call("remove", limit=limit, constraint=constraint, reason=reason)
+        except PoolError as error:
+            later = (
+                description.left_behind(jobs, self._config) if closing else "They are removed as soon as it answers."
+            )
+            logger.error("%s %s", error, later)
         return [None] * len(jobs)
+
+    async def _ask(self, name: str, **arguments: Any) -> Any:
+        """What the watcher, explain() and the like ask the pool."""
+        if name == "outputs":
+            arguments["directory"] = str(self._outputs)
+        return await self._connect().call(name, limit=self._config["query-timeout"], **arguments)
+
+    def _contact(self) -> str:
+        return str(getattr(self.scheduler, "contact_address", None) or self.scheduler.address)
+
+    async def _jobs_in_queue(self) -> list[dict[str, Any]]:
+        # A name can be given twice; an address is one scheduler's at a time.
+        mine = {"DaskClusterName": self._name, "DaskSchedulerAddress": self._contact()}
+        constraint = " && ".join(f"{name} == {description.quote_string(value)}" for name, value in mine.items())
+        return await self._ask("query", constraint=constraint, projection=PROJECTION)  # type: ignore[no-any-return]
+
+    def _check(self) -> Check:
+        return self._checked
 
 
 def _option(options: Mapping[str, Any], name: str, default: Any) -> Any:

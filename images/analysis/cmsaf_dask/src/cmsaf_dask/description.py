@@ -9,9 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["WorkerJob", "accounting_group", "describe", "jobs_constraint", "quote_arguments", "quote_environment"]
+__all__ = [
+    "LEASE", "WorkerJob", "accounting_group", "describe", "jobs_constraint", "quote_arguments", "quote_environment",
+    "quote_string",
+]  # fmt: skip
 
 FIRST_PORT = 8786
+# Until when, by the access point's clock, a job may wait without a sign of its Dask cluster.
+LEASE = "DaskLease"
+KEEP = 60
 PYTHON = "/opt/cmsaf/bin/python"
 
 
@@ -26,6 +32,8 @@ class WorkerJob:
     disk: int
     processes: int = 1
     death_timeout: float = 60
+    lease: int = 45
+    directory: str | None = None
     image: str | None = None
     user: str | None = None
     server: str | None = None
@@ -69,7 +77,7 @@ def quote_environment(variables: Mapping[str, str]) -> str:
     return '"' + " ".join(pairs) + '"'
 
 
-def _string(value: str) -> str:
+def quote_string(value: str) -> str:
     """A ClassAd string literal."""
     return json.dumps(value, ensure_ascii=False)
 
@@ -103,19 +111,24 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
         "transfer_output_files": '""',
-        "output": "worker.out",
-        "error": "worker.err",
+        "output": "$(DaskName).out",
+        "error": "$(DaskName).err",
         "batch_name": job.cluster,
-        # A spooled job would stay in the queue for ten days after its end.
-        "leave_in_queue": "false",
-        "MY.DaskWorkerName": _string("$(DaskName)"),
-        "MY.DaskClusterName": _string(job.cluster),
-        "MY.DaskSchedulerAddress": _string(job.scheduler),
+        # By default a spooled job stays for ten days after its end; ours for as long as it takes to fetch its output.
+        "leave_in_queue": f"JobStatus == 4 && time() - EnteredCurrentStatus < {KEEP} && (StageOutFinish ?: 0) == 0",
+        # Whoever made it is gone. The one on the right is renewed while he is there; the left one gives him time to.
+        "periodic_remove": f"(JobStatus == 1 || JobStatus == 5) && time() - EnteredCurrentStatus > {job.lease} "
+        f"&& time() > ({LEASE} ?: 0)",
+        "MY.DaskWorkerName": quote_string("$(DaskName)"),
+        "MY.DaskClusterName": quote_string(job.cluster),
+        "MY.DaskSchedulerAddress": quote_string(job.scheduler),
         "MY.DaskWorkerCores": str(job.cores),
         "MY.DaskWorkerMemory": str(job.memory),
         "MY.DaskWorkerDisk": str(job.disk),
-        "MY.CoffeaCasaWorkerType": _string("dask"),
+        "MY.CoffeaCasaWorkerType": quote_string("dask"),
     }
+    if job.directory:
+        lines["initialdir"] = job.directory
     if job.image:
         lines["docker_image"] = job.image
         services = ["dask", *(f"dask{index}" for index in range(1, job.processes))]
@@ -127,11 +140,13 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
     if job.environment:
         lines["environment"] = quote_environment(job.environment)
     if job.server:
-        lines["MY.CmsafServer"] = _string(job.server)
+        lines["MY.CmsafServer"] = quote_string(job.server)
     group = accounting_group(job.group, job.user)
     if group:
-        lines["MY.AccountingGroup"] = _string(group)
-    lines |= {name: str(value) for name, value in job.extra.items()}
+        lines["MY.AccountingGroup"] = quote_string(group)
+    if "periodic_remove" in job.extra:
+        lines["periodic_remove"] = f"({lines['periodic_remove']}) || ({job.extra['periodic_remove']})"
+    lines |= {name: str(value) for name, value in job.extra.items() if name != "periodic_remove"}
     return {name: value for name, value in lines.items() if name not in job.skip}
 
 
@@ -162,3 +177,18 @@ def jobs_constraint(jobs: Iterable[tuple[int, int]]) -> str:
         )
         parts.append(f"(ClusterId == {cluster} && ({' || '.join(ranges)}))")
     return " || ".join(parts)
+
+
+def left_behind(jobs: Iterable[tuple[int, int]], config: Mapping[str, float]) -> str:
+    """What becomes of jobs that could not be removed.
+
+    >>> left_behind([(7, 0), (7, 1)], {"lease": 45, "death-timeout": 60})
+    'Jobs 7.0, 7.1 may be left. They end by themselves: a waiting one when its lease of 45 s has run out, a running one \
+60 s after it has lost its scheduler.'
+    """
+    named = sorted(jobs)
+    text = ", ".join(f"{cluster}.{proc}" for cluster, proc in named[:20]) + (", ..." if len(named) > 20 else "")
+    return (
+        f"Jobs {text} may be left. They end by themselves: a waiting one when its lease of {config['lease']:g} s has "
+        f"run out, a running one {config['death-timeout']:g} s after it has lost its scheduler."
+    )

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout"]
+__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout", "PoolUnreachable"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,16 @@ class PoolError(RuntimeError):
     """A call to the pool failed; the message says which, where and what was found."""
 
 
-class PoolTimeout(PoolError):
+class PoolUnreachable(PoolError):
+    """The pool did not answer at all: what was asked may be done all the same, and may be asked again."""
+
+
+class PoolTimeout(PoolUnreachable):
     """A call to the pool did not end in its time."""
+
+
+# What the bindings say of a daemon that is down, restarting or not reachable.
+UNREACHABLE = ("Failed to connect", "Failed to start command", "failed to communicate", "ommunication error")
 
 
 class Pool:
@@ -37,16 +45,21 @@ class Pool:
         self.timeout = timeout
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
+        self._given_up = 0
 
     @property
     def where(self) -> str:
         return f"{self.schedd or 'the local access point'} of {self.collector or 'the local pool'}"
 
-    async def call(self, name: str, **arguments: Any) -> Any:
-        """Make one call; raises PoolError, PoolTimeout."""
+    async def call(self, name: str, *, limit: float | None = None, **arguments: Any) -> Any:
+        """Make one call that may take ``limit`` seconds once its turn has come; raises PoolError."""
+        limit = self.timeout if limit is None else limit
+        given_up = self._given_up
         async with self._lock:
+            if given_up != self._given_up:
+                raise PoolUnreachable(f"{name} at {self.where}: given up before its turn came.")
             try:
-                async with asyncio.timeout(self.timeout):
+                async with asyncio.timeout(limit):
                     if self._process is None or self._process.returncode is not None:
                         self._process = await self._start()
                         await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
@@ -54,8 +67,8 @@ class Pool:
             except TimeoutError:
                 await self._end()
                 raise PoolTimeout(
-                    f"{name} at {self.where}: no answer in {self.timeout:g} s. The access point is down, overloaded or "
-                    "not reachable from here; jobqueue.cmsaf.call-timeout sets the limit."
+                    f"{name} at {self.where}: no answer in {limit:g} s. The access point is down, overloaded or not "
+                    "reachable from here; call-timeout and query-timeout of jobqueue.cmsaf set the limits."
                 ) from None
             except asyncio.CancelledError:
                 # The answer of the call given up would be taken for the next one's.
@@ -86,12 +99,17 @@ class Pool:
             line = b""
         if not line:
             await self._end()
-            raise PoolError(f"{name} at {self.where}: the process that talks to the pool ended unexpectedly.")
+            raise PoolUnreachable(f"{name} at {self.where}: the process that talks to the pool ended unexpectedly.")
         answer = json.loads(line)
         if "error" in answer:
             if name == "locate":
                 await self._end()
-            raise PoolError(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
+            unreachable = not answer["final"] and any(sign in answer["error"] for sign in UNREACHABLE)
+            kind = PoolUnreachable if unreachable else PoolError
+            if unreachable:
+                # One that was started again has another address.
+                await self._end()
+            raise kind(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
         return answer["result"]
 
     async def _end(self) -> None:
@@ -99,6 +117,11 @@ class Pool:
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
+
+    async def give_up(self) -> None:
+        """End the call that is under way and those that wait; calls made from now on go."""
+        self._given_up += 1
+        await self._end()
 
     async def close(self) -> None:
         await self._end()

@@ -13,9 +13,10 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,16 +152,23 @@ async def run(options: argparse.Namespace, scratch: Path) -> None:
         await worker.finished()
 
 
+def wait_for_all(children: Sequence[subprocess.Popen[bytes]]) -> int:
+    """A job is there with all its processes or not at all: when one has ended, the others hand over and go."""
+    while all(child.poll() is None for child in children):
+        time.sleep(0.2)
+    for child in children:
+        child.terminate()
+    return max(abs(child.wait()) for child in children)
+
+
 def main() -> int:
     options = parse()
     scratch = Path(os.environ.get("_CONDOR_SCRATCH_DIR") or os.getcwd())
     if options.processes > 1 and options.index is None:
-        import subprocess
-
         command = [sys.executable, "-m", "cmsaf_dask.worker", *sys.argv[1:], "--index"]
         children = [subprocess.Popen([*command, str(index)]) for index in range(options.processes)]
         signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in children])
-        return max(abs(child.wait()) for child in children)
+        return wait_for_all(children)
     prepare_environment(scratch, os.environ)  # type: ignore[arg-type]
     asyncio.run(run(options, scratch))
     return 0
