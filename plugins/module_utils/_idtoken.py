@@ -26,6 +26,7 @@ from typing import Any
 
 __all__ = [
     "KEY_BYTES",
+    "MAXIMUM_LIFETIME",
     "IdToken",
     "IdTokenError",
     "generate_key",
@@ -39,6 +40,8 @@ __all__ = [
 
 KEY_BYTES = 64
 MINIMUM_KEY_BYTES = 32
+# Daemons' tokens last a year, and a month in which to renew them.
+MAXIMUM_LIFETIME = 400 * 86400
 
 _MASK = bytes.fromhex("deadbeef")
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -120,7 +123,8 @@ def mint(
     :param key_id: name of the key file
     :param issuer: TRUST_DOMAIN of the pool
     :param identity: user@domain that the holder is
-    :param lifetime: seconds until it ends; there are no tokens without end
+    :param lifetime: seconds until it ends, at most MAXIMUM_LIFETIME; there are no
+        tokens without end
     :param scopes: authorization levels such as READ; never empty, for a token
         without scopes is good for everything its identity may do
     :param issued_at: seconds since the epoch, now if not given
@@ -131,9 +135,15 @@ def mint(
     if not issuer or issuer != issuer.strip():
         raise IdTokenError(f"issuer {issuer!r} is not a trust domain")
     if not _IDENTITY.fullmatch(identity):
-        raise IdTokenError(f"identity {identity!r} is not of the form user@domain")
+        raise IdTokenError(
+            f"identity {identity!r} is not of the form user@domain: HTCondor would put a domain of its own behind it"
+        )
     if lifetime <= 0:
         raise IdTokenError(f"lifetime {lifetime} is not a positive number of seconds")
+    if lifetime > MAXIMUM_LIFETIME:
+        raise IdTokenError(
+            f"lifetime {lifetime} is more than the {MAXIMUM_LIFETIME} s (400 days) that a token may last"
+        )
     if not scopes:
         raise IdTokenError("scopes is empty: such a token would not be limited at all")
     for scope in scopes:

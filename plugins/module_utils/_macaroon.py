@@ -4,6 +4,10 @@
 
 Private to this collection: its interface may change in any release.
 
+A token may have several caveats of one kind. XRootD takes each for itself, so
+they narrow what the token is good for; one that lies outside of what stands
+before it is a mistake or a trick, and such a token is refused.
+
 XRootD reads a missing caveat as "unrestricted", so every token made here has
 a path, its activities and an end. Nothing but the standard library is needed;
 the unit tests compare with pymacaroons.
@@ -23,6 +27,7 @@ from datetime import datetime, timezone
 
 __all__ = [
     "ACTIVITIES",
+    "DEFAULT_MAXIMUM_DURATION",
     "SECRET_BYTES",
     "Macaroon",
     "MacaroonError",
@@ -35,6 +40,8 @@ __all__ = [
 
 SECRET_BYTES = 64
 MINIMUM_SECRET_BYTES = 32
+# Seconds; what macaroons.maxduration of a server is where its configuration does not say.
+DEFAULT_MAXIMUM_DURATION = 86400
 ACTIVITIES = (
     "DOWNLOAD",
     "UPLOAD",
@@ -68,6 +75,11 @@ class Macaroon:
     path: str
     before: datetime | None
 
+    @property
+    def expires_at(self) -> int | None:
+        """Seconds since the epoch; None if it never ends."""
+        return None if self.before is None else int(self.before.timestamp())
+
     def seconds_left(self, now: datetime) -> float | None:
         """Until the token ends; None if it never does."""
         return None if self.before is None else (self.before - now).total_seconds()
@@ -85,7 +97,7 @@ def decode_secret(secret: bytes) -> bytes:
     except binascii.Error as error:
         raise MacaroonError("the secret is not base64") from error
     if len(key) < MINIMUM_SECRET_BYTES:
-        raise MacaroonError(f"the secret has {len(key)} bytes, XRootD wants {MINIMUM_SECRET_BYTES}")
+        raise MacaroonError(f"the secret has {len(key)} bytes, XRootD wants {MINIMUM_SECRET_BYTES} at least")
     return key
 
 
@@ -111,8 +123,7 @@ def mint(
     unknown = [activity for activity in activities if activity not in ACTIVITIES]
     if unknown or not activities:
         raise MacaroonError(f"the activities {list(activities)} are not some of {', '.join(ACTIVITIES)}")
-    if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise MacaroonError(f"the path {path!r} is not an absolute path")
+    _check_path(path)
     if before.tzinfo is None:
         raise MacaroonError("before has no time zone")
     caveats = [f"name:{name}"] if name else []
@@ -141,6 +152,18 @@ def verify(token: str, secret: bytes) -> Macaroon:
     if not hmac.compare_digest(_chain(decode_secret(secret), found.identifier, caveats), signature):
         raise MacaroonError("the token was not made with this secret")
     return found
+
+
+def _check_path(path: str) -> None:
+    """Refuse what two programs may read as two different paths."""
+    if not path.startswith("/"):
+        raise MacaroonError(f"the path {path!r} is not absolute")
+    if not _PATH.fullmatch(path):
+        raise MacaroonError(f"the path {path!r} has characters other than ASCII letters, digits and ._~+=@/-")
+    # A slash at the end is what XRootD takes off itself.
+    segments = path[1:].removesuffix("/").split("/")
+    if path != "/" and not {"", ".", ".."}.isdisjoint(segments):
+        raise MacaroonError(f"the path {path!r} is not in its shortest form: write it without //, /./ and /../")
 
 
 def _sign(key: bytes, message: bytes) -> bytes:
@@ -176,21 +199,37 @@ def _packets(raw: bytes) -> list[tuple[str, bytes]]:
 def _read(token: str) -> tuple[Macaroon, list[str], bytes]:
     text = token.strip()
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         packets = _packets(raw)
         caveats = [value.decode() for field, value in packets if field == "cid"]
-        single = {field: value for field, value in packets if field != "cid"}
-        said = dict(caveat.split(":", 1) for caveat in caveats)
-        before = said.get("before")
-        end = datetime.strptime(before, _TIME).replace(tzinfo=timezone.utc) if before else None
-        found = Macaroon(
-            location=single["location"].decode(),
-            identifier=single["identifier"].decode(),
-            name=said.get("name", ""),
-            activities=tuple(said.get("activity", "").split(",")),
-            path=said.get("path", ""),
-            before=end,
-        )
-        return found, caveats, single["signature"]
+        single = dict(packet for packet in packets if packet[0] != "cid")
+        if [field for field, _value in packets if field != "cid"] != ["location", "identifier", "signature"]:
+            raise ValueError("a part is missing, twice there, or of a third party")
+        said = [tuple(caveat.split(":", 1)) for caveat in caveats]
+        values = {kind: [value for found, value in said if found == kind] for kind, _value in said}
+        ends = [datetime.strptime(value, _TIME).replace(tzinfo=timezone.utc) for value in values.pop("before", [])]
+        location, identifier = single["location"].decode(), single["identifier"].decode()
+        signature = single["signature"]
     except (binascii.Error, KeyError, UnicodeError, ValueError) as error:
         raise MacaroonError("the token is not a macaroon of version 1 with first-party caveats") from error
+    names, paths = values.pop("name", [""]), values.pop("path", [""])
+    activities = [tuple(value.split(",")) for value in values.pop("activity", [""])]
+    if values:
+        raise MacaroonError(f"the token has caveats that XRootD does not know: {', '.join(sorted(values))}")
+    if len(set(names)) > 1:
+        raise MacaroonError("the token has two names")
+    for wider, narrower in zip(paths, paths[1:]):
+        if not f"{narrower}/".startswith(wider.rstrip("/") + "/"):
+            raise MacaroonError(f"the token's path {narrower!r} lies outside of its path {wider!r}")
+    for more, fewer in zip(activities, activities[1:]):
+        if not set(fewer) <= set(more):
+            raise MacaroonError(f"the token's activities {list(fewer)} are more than its activities {list(more)}")
+    found = Macaroon(
+        location=location,
+        identifier=identifier,
+        name=names[-1],
+        activities=activities[-1],
+        path=paths[-1],
+        before=min(ends) if ends else None,
+    )
+    return found, caveats, signature

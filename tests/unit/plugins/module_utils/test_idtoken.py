@@ -134,6 +134,7 @@ def test_only_the_pool_key_is_doubled():
         ({"identity": "alice@users.example.org\n"}, "identity"),
         ({"lifetime": 0}, "lifetime"),
         ({"lifetime": -5}, "lifetime"),
+        ({"lifetime": idtoken.MAXIMUM_LIFETIME + 1}, "400 days"),
         ({"scopes": ()}, "scopes"),
         ({"scopes": ("READ condor:/ADMINISTRATOR",)}, "scope"),
         ({"scopes": ("read",)}, "scope"),

@@ -98,6 +98,41 @@ def test_changed_caveat_is_refused(secret: bytes) -> None:
         _macaroon.verify(forged, secret)
 
 
+def narrowed(secret: bytes, *caveats: str) -> str:
+    theirs = pymacaroons.Macaroon.deserialize(mint(secret))
+    for caveat in caveats:
+        theirs.add_first_party_caveat(caveat)
+    return theirs.serialize()
+
+
+def test_later_caveats_narrow(secret: bytes) -> None:
+    token = narrowed(secret, "path:/store/data", "activity:DOWNLOAD", "before:2029-01-01T00:00:00Z")
+    found = _macaroon.verify(token, secret)
+    assert (found.path, found.activities) == ("/store/data", ("DOWNLOAD",))
+    assert found.expires_at == datetime(2029, 1, 1, tzinfo=timezone.utc).timestamp()
+    later = _macaroon.verify(narrowed(secret, "before:2040-01-01T00:00:00Z"), secret)
+    assert later.before == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("caveat", "word"),
+    [
+        ("path:/", "outside"),
+        ("path:/storehouse", "outside"),
+        ("path:/other", "outside"),
+        ("activity:UPLOAD", "are more than"),
+        ("activity:DOWNLOAD,DELETE", "are more than"),
+        ("name:bob", "two names"),
+        ("gateway:any", "does not know: gateway"),
+        ("nonsense", "not a macaroon"),
+        ("before:never", "not a macaroon"),
+    ],
+)
+def test_caveats_that_widen_are_refused(secret: bytes, caveat: str, word: str) -> None:
+    with pytest.raises(MacaroonError, match=word):
+        _macaroon.verify(narrowed(secret, caveat), secret)
+
+
 @pytest.mark.parametrize("token", ["", "x", "!!!", "AAAA", "MDAxY2xvY2F0aW9u", "a.b.c"])
 def test_garbage_is_refused(token: str) -> None:
     with pytest.raises(MacaroonError, match="not a macaroon"):
@@ -115,7 +150,14 @@ def test_garbage_is_refused(token: str) -> None:
         ({"activities": ("READ",)}, "activities"),
         ({"path": ""}, "path"),
         ({"path": "store"}, "path"),
-        ({"path": "/store/../etc"}, "path"),
+        ({"path": "/store/../etc"}, "shortest form"),
+        ({"path": "/store/./etc"}, "shortest form"),
+        ({"path": "/store//etc"}, "shortest form"),
+        ({"path": "//store"}, "shortest form"),
+        ({"path": "/store//"}, "shortest form"),
+        ({"path": "/store%2f..%2fetc"}, "characters"),
+        ({"path": "/st\u00f6re"}, "characters"),
+        ({"path": "/store\u2024\u2024/etc"}, "characters"),
         ({"path": "/store\n"}, "path"),
         ({"before": datetime(2030, 1, 1)}, "time zone"),
         ({"path": "/" + "a" * 70000}, "longer"),
@@ -130,6 +172,11 @@ def test_refuses_what_would_not_restrict(secret: bytes, changes: dict[str, objec
 def test_refuses_bad_secrets(secret: bytes, word: str) -> None:
     with pytest.raises(MacaroonError, match=word):
         mint(secret)
+
+
+@pytest.mark.parametrize("path", ["/", "/store", "/store/", "/store/user/a@b"])
+def test_paths_that_have_one_reading_are_taken(secret: bytes, path: str) -> None:
+    assert _macaroon.parse(mint(secret, path=path)).path == path
 
 
 def test_secret_in_lines_as_openssl_writes_it() -> None:

@@ -58,6 +58,17 @@ MACAROON = {
     "prefix": "/store",
     "lifetime": 3600,
 }
+SECRET = {"path": "{{ here }}/macaroon-secret"}
+ISSUER = {"path": "{{ here }}/issuer.pem", "jwks_path": "{{ here }}/jwks"}
+SCITOKEN = {
+    "path": "{{ here }}/token",
+    "key_path": "{{ here }}/issuer.pem",
+    "issuer": "https://tokens.af.test",
+    "subject": "alice",
+    "audience": ["https://xcache.af.test"],
+    "scopes": ["storage.read:/store"],
+    "lifetime": 3600,
+}
 BUILD = {
     "name": "thing",
     "inputs": ["{{ here }}/input"],
@@ -96,6 +107,22 @@ CASES = [
             ([mode("{{ here }}/token", "0644")], MACAROON),
         ],
         [content("{{ here }}/secret", "QUFB" * 24)],
+    ),
+    Case(
+        "xrootd_macaroon_secret",
+        SECRET,
+        [([content("{{ here }}/macaroon-secret", "c2hvcnQ=")], {**SECRET, "regenerate": "when_invalid"})],
+    ),
+    Case(
+        "scitoken_issuer_key",
+        ISSUER,
+        [([{"ansible.builtin.file": {"path": "{{ here }}/issuer.pem", "state": "absent"}}], ISSUER)],
+    ),
+    Case(
+        "scitoken",
+        SCITOKEN,
+        [([], {**SCITOKEN, "scopes": ["compute.create"], "regenerate": "when_invalid"})],
+        [{PREFIX + "scitoken_issuer_key": ISSUER}],
     ),
     Case(
         "cached_build",
@@ -167,7 +194,7 @@ def test_predicts_what_it_does_and_does_it_once(case: Case, tmp_path: Path) -> N
         # Tokens and keys are long words.
         assert not re.search(r"[A-Za-z0-9_+-]{65,}|eyJ[A-Za-z0-9_-]{8,}", said)
         for path in tmp_path.iterdir():
-            if path.name not in ("play.yml", "secret"):
+            if path.name not in ("play.yml", "secret", "jwks"):
                 assert path.stat().st_mode & 0o777 == 0o600
                 assert path.read_bytes().strip().decode("latin-1") not in said
 
@@ -175,10 +202,10 @@ def test_predicts_what_it_does_and_does_it_once(case: Case, tmp_path: Path) -> N
 REFUSED = [
     ("htcondor_signing_key", {"path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
     ("htcondor_idtoken", {**IDTOKEN, "path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
-    ("htcondor_idtoken", {**IDTOKEN, "renew_before": 3600}, "renew_before is not less than lifetime"),
-    ("htcondor_idtoken", {**IDTOKEN, "key_path": "{{ here }}/none"}, "Set key_path to a key"),
+    ("htcondor_idtoken", {**IDTOKEN, "renew_before": 3600}, "is not less than lifetime"),
+    ("htcondor_idtoken", {**IDTOKEN, "key_path": "{{ here }}/none"}, "set key_path to the right one"),
     ("xrootd_macaroon", {**MACAROON, "path": "{{ here }}/bad"}, "set regenerate to when_invalid"),
-    ("xrootd_macaroon", {**MACAROON, "secret_path": "{{ here }}/none"}, "Set secret_path to the server's secret"),
+    ("xrootd_macaroon", {**MACAROON, "secret_path": "{{ here }}/none"}, "set secret_path to the right one"),
     ("cached_build", {**BUILD, "argv": ["sh", "-c", "echo broken; exit 3"]}, "broken"),
     ("tree_archive", {**ARCHIVE, "folders": {".": "{{ here }}/none"}}, "{{ here }}/none"),
 ]
@@ -222,6 +249,27 @@ def test_check_mode_needs_nothing_that_an_earlier_task_makes(
 ) -> None:
     results, _ = play(tmp_path, [{PREFIX + module: arguments, "check_mode": True}])
     assert results[0]["changed"] and "not there yet" in results[0]["reason"]
+
+
+def test_info_modules_tell_what_is_there_and_no_secret(tmp_path: Path) -> None:
+    secret = {"path": "{{ here }}/secret"}
+    tasks = [
+        KEY,
+        {PREFIX + "htcondor_idtoken": IDTOKEN},
+        {PREFIX + "htcondor_idtoken_info": {"path": "{{ here }}/token", "key_path": "{{ here }}/POOL"}},
+        {PREFIX + "xrootd_macaroon_secret": secret},
+        {PREFIX + "xrootd_macaroon": {**MACAROON, "path": "{{ here }}/macaroon"}},
+        {PREFIX + "xrootd_macaroon_info": {"path": "{{ here }}/macaroon", "secret_path": "{{ here }}/secret"}},
+        {PREFIX + "scitoken_issuer_key": ISSUER},
+        {PREFIX + "scitoken": {**SCITOKEN, "path": "{{ here }}/scitoken"}},
+        {PREFIX + "scitoken_info": {"path": "{{ here }}/scitoken", "jwks_path": "{{ here }}/jwks"}},
+    ]
+    results, said = play(tmp_path, tasks)
+    for made, told in zip(results[1::3], results[2::3]):
+        assert told["signature_good"] and not told["changed"]
+        assert told["expires_at"] == made["expires_at"]
+    for name in ("POOL", "token", "secret", "macaroon", "issuer.pem", "scitoken"):
+        assert (tmp_path / name).read_bytes().strip().decode("latin-1") not in said
 
 
 MANIFEST = b'{"schemaVersion": 2}'
