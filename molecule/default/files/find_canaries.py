@@ -79,7 +79,11 @@ class Search:
             return set()
 
     def tree(self, top: Path) -> Iterator[tuple[str, str]]:
-        paths = [top] if top.is_file() else sorted(Path(folder) / name for folder, _, names in os.walk(top) for name in names)
+        paths = (
+            [top]
+            if top.is_file()
+            else sorted(Path(folder) / name for folder, _, names in os.walk(top) for name in names)
+        )
         for path in paths:
             for name in self.file(path):
                 yield name, str(path)
@@ -87,7 +91,9 @@ class Search:
     def command(self, command: str) -> Iterator[tuple[str, str]]:
         done = subprocess.run(shlex.split(command), capture_output=True, check=False)
         if done.returncode != 0:
-            sys.exit(f"asking '{command}': it ended with {done.returncode}: {done.stderr.decode(errors='replace')[-300:]}")
+            sys.exit(
+                f"asking '{command}': it ended with {done.returncode}: {done.stderr.decode(errors='replace')[-300:]}"
+            )
         for name in self.within(iter([done.stdout + done.stderr])):
             yield name, f"output of: {command}"
 
@@ -137,7 +143,9 @@ def main() -> int:
     for name, where in found:
         print(json.dumps({"name": name, "where": where}))
     unseen = sorted(set(known.values()) - at_home) if given.home else []
-    print(json.dumps({"canaries": len(set(known.values())), "bytes": search.bytes, "finds": len(found), "unseen": unseen}))
+    print(
+        json.dumps({"canaries": len(set(known.values())), "bytes": search.bytes, "finds": len(found), "unseen": unseen})
+    )
     return 1 if found or unseen else 0
 
 

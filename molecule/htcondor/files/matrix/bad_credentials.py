@@ -86,7 +86,9 @@ class Pool:
         return {name: value for name, value in claims.items() if value is not None}
 
     def header(self, **changed: Any) -> dict[str, Any]:
-        return {name: value for name, value in {"alg": "HS256", "kid": self.kid, **changed}.items() if value is not None}
+        return {
+            name: value for name, value in {"alg": "HS256", "kid": self.kid, **changed}.items() if value is not None
+        }
 
     def token(
         self, claims: dict[str, Any] | None = None, header: dict[str, Any] | None = None, key: bytes | None = None
@@ -119,11 +121,15 @@ class Pool:
         host = self.manager.removesuffix(f":{port[1]}") if port else self.manager
         self.daemons["collector"] = wire.Daemon(host, int(port[1]) if port else 9618, "collector")
         said = tools.run(
-            "finder", self.mint("alice"), ["condor_status", "-pool", self.manager, "-schedd", self.schedd, "-af", "MyAddress"]
+            "finder",
+            self.mint("alice"),
+            ["condor_status", "-pool", self.manager, "-schedd", self.schedd, "-af", "MyAddress"],
         ).stdout
         sinful = re.search(r"<([^:>]+):(\d+)\?[^>]*sock=([^&>]+)", said)
         if not sinful:
-            sys.exit(f"asking {self.manager} for the address of {self.schedd}: found {said!r}, expected one with a sock=")
+            sys.exit(
+                f"asking {self.manager} for the address of {self.schedd}: found {said!r}, expected one with a sock="
+            )
         self.daemons["schedd"] = wire.Daemon(sinful[1], int(sinful[2]), sinful[3])
 
 
@@ -136,7 +142,12 @@ class Tools:
         self.homes: dict[str, Path] = {}
 
     def run(
-        self, name: str, tokens: str, command: list[str], methods: str = "IDTOKENS", files: dict[str, tuple[str, int]] | None = None
+        self,
+        name: str,
+        tokens: str,
+        command: list[str],
+        methods: str = "IDTOKENS",
+        files: dict[str, tuple[str, int]] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         home = Path(tempfile.mkdtemp(prefix=re.sub(r"\W+", "-", name)[:40] + "-", dir=self.directory))
         self.homes.setdefault(name, home)
@@ -191,7 +202,6 @@ def tokens(pool: Pool) -> dict[str, tuple[str, str]]:
     raw_signature = base64.urlsafe_b64decode(signature + "=")
     other = pool.token(pool.claims(sub=pool.user("bob")))
     unsigned = {"alg": "none", "kid": pool.kid}
-    path = str(pool.key_path)
     found: dict[str, str] = {
         "key: random": pool.token(key=os.urandom(32)),
         "key: empty": pool.token(key=b""),
@@ -268,7 +278,6 @@ def tokens(pool: Pool) -> dict[str, tuple[str, str]]:
         pool.token(pool.claims(sub=f"condor@{pool.issuer}"), unsigned).rpartition(".")[0] + ".",
         f"condor@{pool.issuer}",
     )
-    assert path
     return named
 
 
@@ -307,7 +316,9 @@ def authentications(pool: Pool) -> Iterator[Case]:
         )
         for name, (token, said) in tokens(pool).items():
             fault = name.startswith("algorithm:") and token.endswith(".") and name != "algorithm: not named"
-            yield Case(f"{where}: {name}", partial(ask, wire.proof(token, said), offer), pool.fault if fault else REFUSED)
+            yield Case(
+                f"{where}: {name}", partial(ask, wire.proof(token, said), offer), pool.fault if fault else REFUSED
+            )
         for name, last in {
             "proof: empty": {"last_proof": b""},
             "proof: zeros": {"last_proof": bytes(20)},
@@ -318,7 +329,9 @@ def authentications(pool: Pool) -> Iterator[Case]:
             yield Case(f"{where}: {name}", partial(ask, wire.proof(good, alice, **last), offer))
         for method, bit in wire.METHODS.items():
             if method != "IDTOKENS":
-                yield Case(f"{where}: method {method}", partial(ask, None, wire.Offer(method, bit, command=offer.command)))
+                yield Case(
+                    f"{where}: method {method}", partial(ask, None, wire.Offer(method, bit, command=offer.command))
+                )
                 yield Case(
                     f"{where}: method {method} where tokens were agreed",
                     partial(ask, None, wire.Offer(bitmask=bit, command=offer.command)),
@@ -329,7 +342,11 @@ def authentications(pool: Pool) -> Iterator[Case]:
                 ("Authentication", "Encryption", "Integrity"), '"NEVER"'
             ),
             "terms: no negotiation": {"OutgoingNegotiation": '"NEVER"', "Authentication": '"NEVER"'},
-            "terms: a session that is not there": {"UseSession": '"YES"', "Sid": '"nowhere:1:1:1"', "ResumeResponse": "true"},
+            "terms: a session that is not there": {
+                "UseSession": '"YES"',
+                "Sid": '"nowhere:1:1:1"',
+                "ResumeResponse": "true",
+            },
             "terms: a cookie": {"Cookie": '"0"'},
         }.items():
             yield Case(f"{where}: {name}", partial(ask, None, wire.Offer(policy=policy, command=offer.command)))
@@ -406,6 +423,7 @@ def fetched(pool: Pool, tools: Tools) -> Iterator[Case]:
     yield Case("fetch: a token to read gets one to write, from the schedd", partial(more, at))
     yield Case("fetch: a token to read gets one to write, from the collector", partial(more, [
         "-pool", pool.manager, "-type", "COLLECTOR"]))  # fmt: skip
+
     def longer() -> str:
         token = tools.ask("fetch", alice, ["condor_token_fetch", *at, "-lifetime", "-1"]).strip()
         first, second = (idtoken.parse(each).expires_at for each in (alice, token))
@@ -430,7 +448,11 @@ def jobs(pool: Pool, tools: Tools) -> Iterator[str]:
         ("universe = vanilla", "executable = job.sh", "transfer_input_files = secret", "requirements = false", "log = log",
          "transfer_output_files = secret", "should_transfer_files = YES", "when_to_transfer_output = ON_EXIT", "queue")
     )  # fmt: skip
-    files = {"job.sh": ("#!/bin/sh\nexit 0\n", 0o700), "secret": ("a secret of alice\n", 0o600), "job.sub": (job, 0o600)}
+    files = {
+        "job.sh": ("#!/bin/sh\nexit 0\n", 0o700),
+        "secret": ("a secret of alice\n", 0o600),
+        "job.sub": (job, 0o600),
+    }
     alice = pool.mint("alice")
     said = tools.ask("submit", alice, ["condor_submit", "-terse", "-spool", *at, "job.sub"], files=files)
     found = re.search(r"(\d+)\.\d+ - ", said)
@@ -471,13 +493,22 @@ def others_jobs(pool: Pool, tools: Tools, cluster: str) -> Iterator[Case]:
             yield Case(f"job: {who} submits", partial(
                 lambda token: tools.ask("submit", token, ["condor_submit", "-spool", *at, "job.sub"], files=submit), token))  # fmt: skip
     for name, command in {
-        "puts bob's name on a job": ["condor_submit", "-spool", *at, "-append", f'+Owner="bob"', "job.sub"],
-        "puts another user on a job": ["condor_submit", "-spool", *at, "-append", f'+User="{pool.user("bob")}"', "job.sub"],
+        "puts bob's name on a job": ["condor_submit", "-spool", *at, "-append", '+Owner="bob"', "job.sub"],
+        "puts another user on a job": [
+            "condor_submit",
+            "-spool",
+            *at,
+            "-append",
+            f'+User="{pool.user("bob")}"',
+            "job.sub",
+        ],
     }.items():
         yield Case(f"job: alice {name}", partial(
             lambda command: impersonated(pool, tools, command, submit), command))  # fmt: skip
     for name in ("edits", "holds"):
-        yield Case(f"job: good: alice {name} her job", partial(tools.ask, name, pool.mint("alice"), commands[name]), GIVEN)
+        yield Case(
+            f"job: good: alice {name} her job", partial(tools.ask, name, pool.mint("alice"), commands[name]), GIVEN
+        )
 
 
 def read_spool(pool: Pool, tools: Tools, token: str, cluster: str) -> str:
@@ -502,7 +533,8 @@ def impersonated(pool: Pool, tools: Tools, command: list[str], files: dict[str, 
     at, alice = ["-pool", pool.manager, "-name", pool.schedd], pool.mint("alice")
     said = tools.ask("impersonate", alice, command, files=files)
     found = re.search(r"cluster (\d+)", said)
-    assert found, said
+    if not found:
+        return said
     owner = tools.run("owner", alice, ["condor_q", *at, found[1], "-af", "User"]).stdout.strip()
     tools.run("remove", alice, ["condor_rm", *at, found[1]])
     if owner == pool.user("alice"):
@@ -512,10 +544,8 @@ def impersonated(pool: Pool, tools: Tools, command: list[str], files: dict[str, 
 
 def keys_of_users(pool: Pool, tools: Tools, cluster: str) -> Iterator[Case]:
     """A file that a user sent with his job, named as a key: it belongs to the daemons' account."""
-    spool = subprocess.run(
-        ["condor_config_val", "SPOOL"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    sent = [path for path in Path(spool).glob(f"**/cluster{cluster}.proc0.*/secret")]
+    spool = subprocess.run(["condor_config_val", "SPOOL"], capture_output=True, text=True, check=True).stdout.strip()
+    sent = list(Path(spool).glob(f"**/cluster{cluster}.proc0.*/secret"))
     if not sent:
         sys.exit(f"looking for the files of job {cluster} in {spool}: found none")
     kid = os.path.relpath(sent[0], pool.key_path.parent)

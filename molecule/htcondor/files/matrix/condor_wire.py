@@ -219,7 +219,8 @@ class Connection:
         _size, _server = answer.number(), answer.string()
         ours = answer.bytes(answer.number())
         their_random = answer.bytes(answer.number())
-        assert theirs == name and ours == random, "the daemon's answer is of another session"
+        if theirs != name or ours != random:
+            raise NoAnswer("token: the daemon's answer is of another session")
         self.step = "proof"
         said = string(proof.name if proof.last_name is None else proof.last_name)
         their_random = their_random if proof.last_random is None else proof.last_random

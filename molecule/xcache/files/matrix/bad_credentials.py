@@ -68,7 +68,9 @@ class Forge:
     def caveats(self, path: str, *, activity: str = READING, before: str | None = None) -> Caveats:
         return [f"activity:{activity}", f"path:{path}", f"before:{before or stamp(HOUR)}"]
 
-    def raw(self, caveats: Caveats, *, key: bytes | None = None, location: str | None = None) -> list[tuple[str, bytes]]:
+    def raw(
+        self, caveats: Caveats, *, key: bytes | None = None, location: str | None = None
+    ) -> list[tuple[str, bytes]]:
         identifier = str(uuid.uuid4())
         signature = macaroon._chain(self.key if key is None else key, identifier, caveats)
         where = self.location if location is None else location
@@ -107,7 +109,8 @@ def sign(key: bytes, message: bytes) -> bytes:
 
 def replaced(packets: list[tuple[str, bytes]], field: str, old: bytes, new: bytes) -> list[tuple[str, bytes]]:
     found = [(name, value.replace(old, new) if name == field else value) for name, value in packets]
-    assert found != packets, f"{field} has no {old!r}"
+    if found == packets:
+        raise ValueError(f"{field} has no {old!r}")
     return found
 
 
@@ -132,7 +135,7 @@ def version_2(packets: list[tuple[str, bytes]]) -> str:
     fields = {name: value for name, value in packets if name != "cid"}
 
     def packed(name: str, value: bytes) -> bytes:
-        assert len(value) < 128, "a length of one byte is enough here"
+        # A length of one byte is enough here.
         return bytes([kinds[name], len(value)]) + value
 
     raw = b"\x02" + packed("location", fields["location"]) + packed("identifier", fields["identifier"]) + b"\0"
@@ -335,8 +338,15 @@ def requests(forge: Forge, folder: Folder) -> list[Case]:
         "alice/HOT",
     ):
         denied(f"alice reads {path!r}", own["alice"], folder.read(path), ABSENT | {3000})
-    denied("alice reads by a path from the root", own["alice"], lambda session: session.read(b"/etc/passwd"), DENIED | {3000})
-    denied("alice reads by a path without a root", own["alice"], lambda session: session.read(b"al/hot"), DENIED | {3000})
+    denied(
+        "alice reads by a path from the root",
+        own["alice"],
+        lambda session: session.read(b"/etc/passwd"),
+        DENIED | {3000},
+    )
+    denied(
+        "alice reads by a path without a root", own["alice"], lambda session: session.read(b"al/hot"), DENIED | {3000}
+    )
     denied("alice's token with a wider path appended reads al/hot", wire.ztn(
         text(appended(forge.raw(forge.caveats(folder.of("alice"))), "path:/")).encode()), folder.read("al/hot"))  # fmt: skip
     denied("token for one file reads another", wire.ztn(
@@ -344,7 +354,18 @@ def requests(forge: Forge, folder: Folder) -> list[Case]:
     for path in ("", folder.of("alice")[1:], folder.of("alice/*"), folder.of("alice").upper(), folder.of("alic")):
         denied(f"path caveat {path.replace(folder.path, '...')!r}", wire.ztn(
             forge.make(forge.caveats(path)).encode()), folder.read("alice/hot"))  # fmt: skip
-    for activity in (WRITING, "LIST", "READ_METADATA", "", "download", " DOWNLOAD", "DOWNLOAD ", "DOWNLOADS", "READ", "*"):
+    for activity in (
+        WRITING,
+        "LIST",
+        "READ_METADATA",
+        "",
+        "download",
+        " DOWNLOAD",
+        "DOWNLOAD ",
+        "DOWNLOADS",
+        "READ",
+        "*",
+    ):
         denied(f"activity {activity!r} reads", having(activity=activity), folder.read("alice/hot"))
     denied("token to read, with more activities appended, writes", wire.ztn(
         text(appended(forge.raw(forge.caveats(folder.of("alice"))), f"activity:{WRITING}")).encode()),
@@ -466,7 +487,9 @@ def outcome(case: Case, servers: dict[str, wire.Server]) -> dict[str, Any]:
             answer = f"{len(content)} bytes"
     except wire.Refused as refusal:
         found, where, answer = REFUSED, refusal.where, f"[{refusal.code}] {refusal.says}"
-        if case.expected == REFUSED and (refusal.where, refusal.code) not in {(case.where, code) for code in case.codes}:
+        if case.expected == REFUSED and (refusal.where, refusal.code) not in {
+            (case.where, code) for code in case.codes
+        }:
             found = "refused for another reason"
     except wire.NoAnswer as silence:
         found, answer = "no answer", str(silence)
@@ -490,7 +513,8 @@ def main() -> int:
     given = options.parse_args()
     settings = given.settings
     servers = {
-        name: wire.Server(settings[name]["host"], settings[name]["port"], settings["ca"]) for name in ("cache", "origin")
+        name: wire.Server(settings[name]["host"], settings[name]["port"], settings["ca"])
+        for name in ("cache", "origin")
     }
     secret = Path(settings["cache"]["secret"]).read_bytes()
     foreign = Path(settings["origin"]["token"]).read_text(encoding="ascii").strip()
