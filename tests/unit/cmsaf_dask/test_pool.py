@@ -61,7 +61,14 @@ class Queue:
 
     def jobs(self, cluster: str) -> list[dict[str, Any]]:
         names = ["ClusterId", "ProcId", "JobStatus", "DaskWorkerName", "EnteredCurrentStatus", "ServerTime"]
-        return self.agent.query(f'DaskClusterName == "{cluster}" && JobStatus != 3', names)
+        for _ in range(30):
+            try:
+                self.agent.locate(POOL, SCHEDD)
+                return self.agent.query(f'DaskClusterName == "{cluster}" && JobStatus != 3', names)
+            except Exception:  # noqa: BLE001 # an access point that was started again has another address
+                self.agent.schedd = None
+                time.sleep(2)
+        pytest.fail("the access point does not come back")
 
     def act(self, action: str, job: dict[str, Any]) -> None:
         from htcondor2 import JobAction
@@ -129,6 +136,8 @@ def test_a_waiting_job_taken_away_is_replaced(make: Callable[..., Any], queue: Q
     cluster = make(n_workers=1, job_extra_directives={"requirements": "false"}, config={"check-pool": False})
     until(lambda: queue.jobs(cluster._name), 15)
     for action in ("Hold", "Remove"):
+        # Not while its files are still on the way.
+        until(lambda: [ad["JobStatus"] for ad in queue.jobs(cluster._name)] == [1], 20)
         job = queue.jobs(cluster._name)[0]
         queue.act(action, job)
         until(
@@ -269,7 +278,7 @@ def test_closing_under_a_frozen_access_point_leaves_nothing(
         time.sleep(3)
         start = time.monotonic()
         cluster.close()
-        assert time.monotonic() - start < 25
+        assert time.monotonic() - start < 30
         assert "may be left. They end by themselves" in caplog.text
     until(lambda: not queue.jobs(cluster._name), 100, lambda: queue.jobs(cluster._name))
 
@@ -470,6 +479,15 @@ def test_closing_removes_all_at_once(make: Callable[..., Any], queue: Queue) -> 
     come(cluster, 3)
     cluster.close()
     assert not queue.jobs(cluster._name)
+
+
+def test_closing_in_the_middle_of_a_submission(make: Callable[..., Any], queue: Queue) -> None:
+    for pause in (0.0, 0.2, 0.5):
+        cluster = make()
+        cluster.scale(8)
+        time.sleep(pause)
+        cluster.close()
+        assert not queue.jobs(cluster._name)
 
 
 def test_a_stopped_process_is_not_a_worker(make: Callable[..., Any]) -> None:

@@ -171,7 +171,9 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
             await self._watch.stop()
         # A call that hangs holds the lock that the base class waits for.
         if self._pool is not None and self.status == Status.running:
-            await self._pool.give_up()
+            await self._pool.give_up(self._config["close-timeout"])
+            if self._watch is not None and self._watch.doubtful and not self.workers:
+                await self._remove([])
         await super()._close()
         if self._pool is not None:
             await self._pool.close()
@@ -236,8 +238,9 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
         """Remove all of one round; what could not be removed the watcher sees and removes later."""
         if self._watch is not None:
             self._watch.forget(jobs)
-        constraint = description.jobs_constraint(jobs)
-        closing = self.status != Status.running
+        # At the end all that may be there, known or not.
+        closing = self._watch is None or self._watch.over
+        constraint = self._mine() if closing else description.jobs_constraint(jobs)
         limit = self._config["close-timeout" if closing else "query-timeout"]
         reason = "no longer needed by its Dask cluster"
         try:
@@ -258,10 +261,13 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
     def _contact(self) -> str:
         return str(getattr(self.scheduler, "contact_address", None) or self.scheduler.address)
 
-    async def _jobs_in_queue(self) -> list[dict[str, Any]]:
+    def _mine(self) -> str:
         # A name can be given twice; an address is one scheduler's at a time.
         mine = {"DaskClusterName": self._name, "DaskSchedulerAddress": self._contact()}
-        constraint = " && ".join(f"{name} == {description.quote_string(value)}" for name, value in mine.items())
+        return " && ".join(f"{name} == {description.quote_string(value)}" for name, value in mine.items())
+
+    async def _jobs_in_queue(self) -> list[dict[str, Any]]:
+        constraint = self._mine()
         return await self._ask("query", constraint=constraint, projection=PROJECTION)  # type: ignore[no-any-return]
 
     def _check(self) -> Check:

@@ -188,6 +188,7 @@ def left_behind(jobs: Iterable[tuple[int, int]], config: Mapping[str, float]) ->
     """
     named = sorted(jobs)
     text = ", ".join(f"{cluster}.{proc}" for cluster, proc in named[:20]) + (", ..." if len(named) > 20 else "")
+    text = text or "of a submission that was not finished"
     return (
         f"Jobs {text} may be left. They end by themselves: a waiting one when its lease of {config['lease']:g} s has "
         f"run out, a running one {config['death-timeout']:g} s after it has lost its scheduler."

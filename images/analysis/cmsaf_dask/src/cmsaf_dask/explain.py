@@ -247,13 +247,13 @@ class Explaining:
         return self.sync(self._worker_logs)  # type: ignore[attr-defined]
 
     async def _worker_logs(self) -> Logs:
-        from distributed.protocol import dumps_function
+        from distributed.protocol.pickle import dumps
 
         cluster: Any = self
         found = Logs()
         names = {address: str(worker["name"]) for address, worker in cluster.scheduler_info["workers"].items()}
         answers = await cluster.scheduler_comm.broadcast(
-            msg={"op": "run", "function": dumps_function(output.own_output), "wait": True}, on_error="return_pickle"
+            msg={"op": "run", "function": dumps(output.own_output), "wait": True}, on_error="return_pickle"
         )
         for address, answer in answers.items():
             text = answer.get("result") if isinstance(answer, dict) else None

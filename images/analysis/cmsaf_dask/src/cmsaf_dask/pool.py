@@ -32,8 +32,16 @@ class PoolTimeout(PoolUnreachable):
     """A call to the pool did not end in its time."""
 
 
-# What the bindings say of a daemon that is down, restarting or not reachable.
-UNREACHABLE = ("Failed to connect", "Failed to start command", "failed to communicate", "ommunication error")
+# What the bindings say of a daemon that is down, restarting or not reachable; and of one that refuses who asks.
+UNREACHABLE = ("CEDAR:", "SECMAN:2007", "SECMAN:2011", "Failed to connect", "Failed communication")
+REFUSED = ("DENIED", "AUTHENTICATE:")
+
+
+def _unreachable(call: str, error: str) -> bool:
+    """Whether this may pass. An access point that was known is not known to the collector while it starts again."""
+    if any(sign in error for sign in REFUSED):
+        return False
+    return call == "locate" or any(sign in error for sign in UNREACHABLE)
 
 
 class Pool:
@@ -46,6 +54,7 @@ class Pool:
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
         self._given_up = 0
+        self._reached = False
 
     @property
     def where(self) -> str:
@@ -104,12 +113,13 @@ class Pool:
         if "error" in answer:
             if name == "locate":
                 await self._end()
-            unreachable = not answer["final"] and any(sign in answer["error"] for sign in UNREACHABLE)
+            unreachable = self._reached and not answer["final"] and _unreachable(name, answer["error"])
             kind = PoolUnreachable if unreachable else PoolError
             if unreachable:
                 # One that was started again has another address.
                 await self._end()
             raise kind(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
+        self._reached = True
         return answer["result"]
 
     async def _end(self) -> None:
@@ -118,10 +128,14 @@ class Pool:
             process.kill()
             await process.wait()
 
-    async def give_up(self) -> None:
-        """End the call that is under way and those that wait; calls made from now on go."""
+    async def give_up(self, limit: float) -> None:
+        """Let the call under way end in this time, end it then, and those that wait; calls made from now on go."""
         self._given_up += 1
-        await self._end()
+        try:
+            async with asyncio.timeout(limit), self._lock:
+                return
+        except TimeoutError:
+            await self._end()
 
     async def close(self) -> None:
         await self._end()

@@ -32,6 +32,11 @@ PROJECTION = [
     "LastRejMatchReason", "LastRejMatchTime", "DaskWorkerName",
 ]  # fmt: skip
 KEPT = 50
+# The access point evaluates no lease while it waits for a job's files. Whoever was killed while he sent them leaves
+# such jobs for ever; the next cluster of the same user removes them.
+ABANDONED = (
+    "DaskClusterName isnt undefined && JobStatus == 5 && HoldReasonCode == 16 && time() - EnteredCurrentStatus > 300"
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ class Watch:
         self.limits = limits
         self.jobs: dict[Id, Sighting] = {}
         self.doubtful = False
+        self.over = False
+        self._swept = False
         self.rounds = 0
         self.stopped: str | None = None
         self.stopped_at = 0.0
@@ -132,6 +139,7 @@ class Watch:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
+        self.over = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -211,6 +219,9 @@ class Watch:
     async def _look(self) -> None:
         before = set(self.jobs)
         ads = await self.cluster._jobs_in_queue()
+        if not self._swept:
+            self._swept = True
+            await self.cluster._ask("remove", constraint=ABANDONED, reason="its files never came")
         self.unreachable, self.looked = None, time.monotonic()
         found = {(ad["ClusterId"], ad["ProcId"]): ad for ad in ads}
         strays = [number for number in found if number not in self.jobs and not _leaving(found[number])]
