@@ -6,6 +6,8 @@ In the hub's configuration::
 
     import cmsaf_hub
     cmsaf_hub.configure(c, get_config("custom.cmsaf"))
+
+The same on the Zero to JupyterHub chart, where it stands in ``hub.extraConfig``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import renewal
 from .hooks import Hooks
 from .settings import Settings
 
@@ -20,12 +23,15 @@ __all__ = ["configure"]
 
 
 def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
-    """Set the spawner's hooks from the values of ``custom.cmsaf``."""
+    """Set the spawner's hooks from the values of ``custom.cmsaf``, and have the hub run the renewal."""
     hooks = Hooks(Settings.from_values(values))
     config.KubeSpawner.pre_spawn_hook = hooks.pre_spawn
     config.KubeSpawner.modify_pod_hook = hooks.modify_pod
     config.KubeSpawner.after_pod_created_hook = hooks.after_pod_created
     config.KubeSpawner.post_stop_hook = hooks.post_stop
+    if hooks.settings.renewal_interval is not None:
+        # Beside what the chart or the site has there.
+        config.JupyterHub.services.append(renewal.service(values, config.KubeSpawner.get("namespace")))
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password

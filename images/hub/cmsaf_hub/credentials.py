@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What one server's Secret holds. Reads key files, makes keys: not for the event loop."""
+"""What one server's Secret holds. Reads key files, makes keys: off the event loop, in threads."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,16 +15,29 @@ from .errors import CredentialError
 from .names import Server, pool_user
 from .settings import Cache, Condor, Dask, Settings
 
-__all__ = ["mint"]
+__all__ = ["mint", "tokens"]
 
 _CONDOR_SCOPES = ("READ", "WRITE")
 _CACHE_ACTIVITIES = ("DOWNLOAD", "READ_METADATA", "LIST")
 
 
-def mint(server: Server, settings: Settings) -> dict[str, str]:
+async def mint(server: Server, settings: Settings) -> dict[str, str]:
     """Make every credential of a server that starts: file name and content of each."""
-    dask, condor, cache = settings.dask, settings.condor, settings.cache
-    found = _named("The Dask certificates", lambda: _dask_set(server, dask))
+    return await asyncio.to_thread(_certificates, server, settings) | await tokens(server, settings)
+
+
+async def tokens(server: Server, settings: Settings) -> dict[str, str]:
+    """Make those that are renewed while the server runs."""
+    return await asyncio.to_thread(_tokens, server, settings)
+
+
+def _certificates(server: Server, settings: Settings) -> dict[str, str]:
+    return _named("The Dask certificates", lambda: _dask_set(server, settings.dask))
+
+
+def _tokens(server: Server, settings: Settings) -> dict[str, str]:
+    condor, cache = settings.condor, settings.cache
+    found: dict[str, str] = {}
     if condor is not None:
         found |= _named("The HTCondor token", lambda: _pool_token(server, condor))
     if cache is not None:

@@ -51,7 +51,7 @@ class Hooks:
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
         server = self.server(spawner)
-        self._minted[spawner] = await asyncio.to_thread(credentials.mint, server, self.settings)
+        self._minted[spawner] = await credentials.mint(server, self.settings)
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
     async def modify_pod(self, spawner: Any, pod: Any) -> Any:

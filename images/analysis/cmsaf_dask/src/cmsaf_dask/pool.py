@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout"]
+__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout", "pool_tokens"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,16 @@ class PoolTimeout(PoolError):
     """A call to the pool did not end in its time."""
 
 
+def pool_tokens(environ: Mapping[str, str] = os.environ) -> frozenset[tuple[str, int, int]]:
+    """What tells a renewed token from the one before: name, inode and time of each file that HTCondor would read."""
+    place = environ.get("_CONDOR_SEC_TOKEN_DIRECTORY")
+    try:
+        with os.scandir(place or Path.home() / ".condor/tokens.d") as entries:
+            return frozenset((entry.name, entry.stat().st_ino, entry.stat().st_mtime_ns) for entry in entries)
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
 class Pool:
     """The access point, by a process of its own that is started at the first call."""
 
@@ -36,6 +47,7 @@ class Pool:
         self.schedd = schedd
         self.timeout = timeout
         self._process: asyncio.subprocess.Process | None = None
+        self._tokens: frozenset[tuple[str, int, int]] = frozenset()
         self._lock = asyncio.Lock()
 
     @property
@@ -47,7 +59,12 @@ class Pool:
         async with self._lock:
             try:
                 async with asyncio.timeout(self.timeout):
+                    tokens = pool_tokens()
+                    if tokens != self._tokens:
+                        # The bindings keep a session of the old token; a new process begins with the new one.
+                        await self._end()
                     if self._process is None or self._process.returncode is not None:
+                        self._tokens = tokens
                         self._process = await self._start()
                         await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
                     return await self._exchange(name, arguments)
