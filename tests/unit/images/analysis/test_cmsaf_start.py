@@ -26,7 +26,7 @@ def project(volume: Path, version: str, files: dict[str, str]) -> None:
 
 
 def wait(path: Path, text: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not path.exists() or path.read_text() != text:
         assert time.monotonic() < end, f"{path} did not become {text!r}"
         time.sleep(0.05)
