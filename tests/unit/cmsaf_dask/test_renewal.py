@@ -52,7 +52,8 @@ def test_running_and_later_workers_get_a_renewed_token(
     tmp_path: Path, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # All that Dask can say.
-    caplog.set_level(logging.DEBUG)
+    for name in ("", "distributed", "distributed.core", "distributed.comm", "distributed.protocol"):
+        caplog.set_level(logging.DEBUG, logger=name)
     source, job = tmp_path / "source", tmp_path / "job"
     source.write_bytes(OLD)
     job.mkdir()
