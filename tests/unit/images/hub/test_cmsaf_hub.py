@@ -23,7 +23,6 @@ from cmsaf_hub.hooks import Hooks
 from cmsaf_hub.names import SLUG_LENGTH, Server, pool_user
 from cmsaf_hub.settings import Settings
 from cmsaf_mint import _idtoken, _macaroon
-from jupyterhub.app import JupyterHub
 from kubernetes_asyncio.client import (
     ApiClient,
     V1Container,
@@ -489,10 +488,3 @@ def test_nothing_to_renew_is_no_service(values: dict[str, Any]) -> None:
     config = Config()
     configure(config, {"dask": values["dask"]})
     assert "services" not in config.JupyterHub
-
-
-def test_the_hub_takes_the_service(values: dict[str, Any]) -> None:
-    """Where nobody has set the list, and by the hub's own word."""
-    config = Config()
-    configure(config, values)
-    assert [one["name"] for one in JupyterHub(config=config).services] == ["cmsaf-renewal"]

@@ -165,7 +165,7 @@ async def renewing(api: Api, settings: Settings) -> AsyncIterator[Renewal]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    port = runner.addresses[0][1]
     configuration = Configuration(host=f"http://127.0.0.1:{port}")
     try:
         async with ApiClient(configuration) as client:
