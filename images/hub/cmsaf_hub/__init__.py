@@ -6,6 +6,8 @@ In the hub's configuration::
 
     import cmsaf_hub
     cmsaf_hub.configure(c, get_config("custom.cmsaf"))
+
+The same on the Zero to JupyterHub chart, where it stands in ``hub.extraConfig``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from . import renewal
 from .hooks import Hooks
 from .settings import Settings, SigningKey
 
@@ -24,7 +27,7 @@ _LOG = logging.getLogger("JupyterHub.cmsaf")
 
 
 def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
-    """Set the spawner's hooks from the values of ``custom.cmsaf``."""
+    """Set the spawner's hooks from the values of ``custom.cmsaf``, and have the hub run the renewal."""
     hooks = Hooks(Settings.from_values(values))
     condor = hooks.settings.condor
     if condor is not None and isinstance(condor.source, SigningKey):
@@ -37,6 +40,9 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     config.KubeSpawner.modify_pod_hook = hooks.modify_pod
     config.KubeSpawner.after_pod_created_hook = hooks.after_pod_created
     config.KubeSpawner.post_stop_hook = hooks.post_stop
+    if hooks.settings.renewal_interval is not None:
+        # Beside what the chart or the site has there.
+        config.JupyterHub.services.append(renewal.service(values, config.KubeSpawner.get("namespace")))
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password

@@ -13,8 +13,11 @@ __all__ = [
     "SCHEDULER_PORT",
     "SECRETS_PATH",
     "SERVER_LABEL",
+    "SERVER_NAME",
+    "USER_NAME",
     "owner",
     "pod_environment",
+    "renewal",
     "secret",
     "service",
 ]
@@ -22,6 +25,9 @@ __all__ = [
 SCHEDULER_PORT = 8786
 SECRETS_PATH = "/etc/cmsaf-secrets"
 SERVER_LABEL = "cmsaf.facility/server"
+# Annotations; KubeSpawner puts them on the pod.
+USER_NAME = "hub.jupyter.org/username"
+SERVER_NAME = "hub.jupyter.org/servername"
 
 
 def owner(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,6 +53,11 @@ def secret(server: Server, credentials: Mapping[str, str], owner: Mapping[str, A
         "type": "Opaque",
         "stringData": dict(credentials),
     }
+
+
+def renewal(tokens: Mapping[str, str]) -> dict[str, Any]:
+    """What changes of a server's Secret; all else of it, its owner too, stays."""
+    return {"stringData": dict(tokens)}
 
 
 def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +101,8 @@ def _metadata(name: str, server: Server, owner: Mapping[str, Any]) -> dict[str, 
             SERVER_LABEL: server.slug,
         },
         "annotations": {
-            "hub.jupyter.org/username": server.user,
-            "hub.jupyter.org/servername": server.name,
+            USER_NAME: server.user,
+            SERVER_NAME: server.name,
         },
         "ownerReferences": [dict(owner)],
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from .errors import SettingsError
 
@@ -70,6 +70,7 @@ class Settings:
     condor: Condor | None
     cache: Cache | None
     login_password_file: Path | None
+    renew_every: timedelta | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -79,13 +80,36 @@ class Settings:
         condor = taken.section("condor")
         cache = taken.section("cache")
         password = taken.text("loginPasswordFile", required=False)
+        every = taken.seconds("renewEvery", required=False)
         taken.finish()
-        return cls(
+        found = cls(
             dask=_dask(dask),
             condor=_condor(condor) if condor else None,
             cache=_cache(cache) if cache else None,
             login_password_file=Path(password) if password else None,
+            renew_every=every,
         )
+        found._check_renewal()
+        return found
+
+    @property
+    def token_lifetime(self) -> timedelta | None:
+        """Of the tokens that a server has, the shortest; nothing where it has none."""
+        return min((part.lifetime for part in (self.condor, self.cache) if part is not None), default=None)
+
+    @property
+    def renewal_interval(self) -> timedelta | None:
+        """The time from one renewal of a server's tokens to the next; nothing where there are none."""
+        lifetime = self.token_lifetime
+        return None if lifetime is None else self.renew_every or lifetime / 3
+
+    def _check_renewal(self) -> None:
+        every, lifetime = self.renew_every, self.token_lifetime
+        if every and lifetime and every > lifetime / 2:
+            raise SettingsError(
+                f"custom.cmsaf.renewEvery is {every.total_seconds():.0f}, it has to be at most half of the shortest"
+                f" lifetime of a token, {lifetime.total_seconds():.0f}: a renewal that fails needs time for another."
+            )
 
     def login_password(self) -> str:
         """The shared password of a facility without a login service, or nothing."""
@@ -181,8 +205,16 @@ class _Values:
             raise self._wrong(key, value, "a list of texts")
         return tuple(value)
 
-    def seconds(self, key: str) -> timedelta:
+    @overload
+    def seconds(self, key: str) -> timedelta: ...
+
+    @overload
+    def seconds(self, key: str, *, required: bool) -> timedelta | None: ...
+
+    def seconds(self, key: str, *, required: bool = True) -> timedelta | None:
         value = self._left.pop(key, None)
+        if value is None and not required:
+            return None
         # Helm hands whole numbers on as floats when they come from a file.
         whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
         if not whole:

@@ -4,9 +4,10 @@
 
 STATE is a JSON file that the steps hand on to each other; it begins with url, ca, password_file and users. Steps:
 
-start  every user logs in, after a wrong password was tried, and starts a server
-ask    runs PROGRAM in the kernel of the first user; standard input is JSON, which the program has as "given"
-stop   every user stops the server
+start    every user logs in, after a wrong password was tried, and starts a server
+ask      runs PROGRAM in the kernel of the first user; standard input is JSON, which the program has as "given"
+running  names the users whose server runs, by the hub's own word
+stop     every user stops the server
 
 Prints what was found as one JSON object. The browser is that of the facility's own verification.
 """
@@ -48,6 +49,11 @@ def ask(state: dict[str, Any]) -> Any:
     return Hub(Session(**state["sessions"][0])).run(f"given = {given!r}\n{program}", LIMIT)
 
 
+def running(state: dict[str, Any]) -> dict[str, Any]:
+    sessions = [Session(**session) for session in state["sessions"]]
+    return {"running": [session.user for session in sessions if Hub(session).runs()]}
+
+
 def stop(state: dict[str, Any]) -> dict[str, Any]:
     for session in state["sessions"]:
         Hub(Session(**session)).stop(LIMIT)
@@ -58,7 +64,7 @@ def main() -> int:
     step, path = sys.argv[1], Path(sys.argv[2])
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
-        found = {"start": start, "ask": ask, "stop": stop}[step](state)
+        found = {"start": start, "ask": ask, "running": running, "stop": stop}[step](state)
     except HubError as error:
         print(error, file=sys.stderr)
         return 1

@@ -110,8 +110,12 @@ def test_secret_is_given_or_made(tmp_path: Path) -> None:
 @needs_helm
 def test_the_hub_reads_no_secrets_and_owns_no_rights_elsewhere(tmp_path: Path) -> None:
     found = render(tmp_path, {})
-    rules = {resource: set(rule["verbs"]) for rule in found["Role", "hub"]["rules"] for resource in rule["resources"]}
-    assert rules["secrets"] == rules["services"] == {"create", "delete"}
+    rules: dict[str, set[str]] = {}
+    for rule in found["Role", "hub"]["rules"]:
+        for resource in rule["resources"]:
+            rules.setdefault(resource, set()).update(rule["verbs"])
+    assert rules["secrets"] == {"create", "delete", "patch"}
+    assert rules["services"] == {"create", "delete"}
     assert set(rules) == {"pods", "events", "persistentvolumeclaims", "secrets", "services"}
     assert not any(kind.startswith("Cluster") for kind, _name in found)
 

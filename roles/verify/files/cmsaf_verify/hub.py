@@ -112,6 +112,10 @@ class Hub:
                 raise HubError(f"Starting the server of {self.session.user}: given up by the hub. {self._events()}")
             time.sleep(1)
 
+    def runs(self) -> bool:
+        """Whether the hub knows of a server of the user, ready or on its way."""
+        return bool(self._model().get("servers"))
+
     def _model(self) -> dict[str, Any]:
         model: dict[str, Any] = self._call("GET", f"/hub/api/users/{self.user}").json()
         return model

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import logging
 import re
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +33,7 @@ from kubernetes_asyncio.client import (
     V1PodSpec,
 )
 from kubernetes_asyncio.client.exceptions import ApiException
+from traitlets.config import Config
 
 NAMESPACE = "hub"
 DOMAIN = "dask.af.test"
@@ -108,15 +112,21 @@ def test_slugs(user: str, name: str, slug: str) -> None:
 
 
 LOOK_ALIKES = [
+    *("a.b", "a-b", "a--b", "a_b", "user", "user-x", "user--x", "x-", "x--"),
+    # What another one's name becomes, taken as a name.
+    *("alice---3bc51062", "user--x---ffffffff", "a" * 29 + "---c0f8bd4d"),
     *("alice", "Alice", "ALICE", "alice-", "-alice", "alice--", "ali ce", "alice.", "аlice"),
     *("alice@cern.ch", "alice-cern-ch", "alice.cern.ch", "ålice", "alice\u200b", "", "x", "7"),
     *("a" * length for length in (39, 40, 41, 63, 64, 65, 255)),
-    *("ü" * length for length in (40, 64)),
+    *("A" * length for length in (40, 63, 64, 65)),
+    *("ü" * length for length in (40, 63, 64, 65)),
+    *("a" * (length - 1) + end for length in (40, 63, 64, 65) for end in "b-"),
 ]
+SERVER_NAMES = ["", *LOOK_ALIKES[:24], *("s" * length for length in (39, 40, 63, 64, 65)), "ü" * 64]
 
 
 def test_slugs_never_collide_and_always_fit() -> None:
-    servers = [server(user, name) for user in LOOK_ALIKES for name in ["", *LOOK_ALIKES[:12]]]
+    servers = [server(user, name) for user in LOOK_ALIKES for name in SERVER_NAMES]
     wanted = {(one.user, one.name) for one in servers}
     slugs = {one.slug for one in servers}
     assert len(slugs) == len(wanted)
@@ -124,6 +134,39 @@ def test_slugs_never_collide_and_always_fit() -> None:
     for slug in slugs:
         assert gateway.fullmatch(slug), slug
         assert len(slug) <= SLUG_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("Alice", ""), ("alice", "")),
+        (("a.b", ""), ("a-b", "")),
+        (("user", "x"), ("user-x", "")),
+        (("user", "x"), ("user--x", "")),
+        (("a-b", "c"), ("a", "b-c")),
+        (("a", "b--c"), ("a--b", "c")),
+        (("alice-", ""), ("alice", "")),
+        (("alice", "x-"), ("alice", "x")),
+        (("alice", "X"), ("alice", "x")),
+        (("Alice", ""), (server("Alice").slug, "")),
+        (("user", "x"), (server("user", "x").slug, "")),
+        (("a" * 64, ""), ("a" * 65, "")),
+        (("a" * 63 + "b", ""), ("a" * 63 + "c", "")),
+        (("alice", "s" * 63), ("alice", "s" * 64)),
+        (("\u00e5", ""), ("a\u030a", "")),
+        (("alice", ""), ("\u0430lice", "")),
+    ],
+)
+def test_look_alikes_have_objects_of_their_own(one: tuple[str, str], other: tuple[str, str]) -> None:
+    first, second = server(*one), server(*other)
+    assert not {first.secret, first.service, first.dask_name} & {second.secret, second.service, second.dask_name}
+    assert one[0] == other[0] or pool_user(one[0]) != pool_user(other[0])
+
+
+@pytest.mark.parametrize("length", [63, 64, 65])
+def test_pool_users_at_the_limit(length: int) -> None:
+    assert (pool_user("a" * length) == "a" * length) == (length <= 64)
+    assert len(pool_user("a" * length)) <= 64
 
 
 def test_names_of_a_server() -> None:
@@ -225,6 +268,12 @@ def test_without_pool_and_cache(values: dict[str, Any]) -> None:
     assert set(found) == {"ca.pem", "hostcert.pem", "usercert.pem", "workercert.pem"}
 
 
+def test_what_is_renewed(values: dict[str, Any]) -> None:
+    found = asyncio.run(credentials.tokens(server(), Settings.from_values(values)))
+    assert set(found) == {"condor_token", "xcache_token", "bearer_token"}
+    assert objects.renewal(found) == {"stringData": found}
+
+
 def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
     values["condor"]["keyFile"] = "/nonexistent/key"
     with pytest.raises(CredentialError, match=r"HTCondor token .* /nonexistent/key could not be"):
@@ -252,11 +301,20 @@ def test_a_short_key_is_refused(values: dict[str, Any]) -> None:
         ({"condor": {"tokenService": SERVICE | {"user": "x"}, "lifetime": 1}}, r"tokenService has unknown keys: user"),
         ({"condor": {"tokenService": SERVICE | {"caFile": ""}, "lifetime": 1}}, r"tokenService\.caFile is ''"),
         ({"condor": {"tokenService": SERVICE | {"url": "http://ap:9620"}, "lifetime": 1}}, r"begin with https://"),
+        ({"renewEvery": 0}, r"renewEvery is 0, it has to be a positive number"),
+        ({"renewEvery": 21601}, r"renewEvery is 21601, it has to be at most half .* of a token, 43200"),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, Any], change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.from_values(values | change)
+
+
+def test_time_between_renewals(values: dict[str, Any]) -> None:
+    values["cache"]["lifetime"] = 3600
+    assert Settings.from_values(values).renewal_interval == timedelta(seconds=1200)
+    assert Settings.from_values(values | {"renewEvery": 20.0}).renewal_interval == timedelta(seconds=20)
+    assert Settings.from_values({"dask": values["dask"]}).renewal_interval is None
 
 
 # -- hooks --------------------------------------------------------------------
@@ -433,10 +491,25 @@ def test_a_key_of_the_pool_in_the_hub_is_warned_of(
 def test_configure(values: dict[str, Any], tmp_path: Path) -> None:
     password = tmp_path / "login"
     password.write_text("correct horse\n")
-    config = SimpleNamespace(KubeSpawner=SimpleNamespace(), SharedPasswordAuthenticator=SimpleNamespace())
+    config = Config()
+    config.KubeSpawner.namespace = NAMESPACE
+    config.JupyterHub.services = [{"name": "idle-culler"}]
     hooks = configure(config, values | {"loginPasswordFile": str(password)})
     assert config.KubeSpawner.pre_spawn_hook == hooks.pre_spawn
     assert config.KubeSpawner.post_stop_hook == hooks.post_stop
     assert config.SharedPasswordAuthenticator.user_password == "correct horse"
+    culler, renewal = config.JupyterHub.services
+    assert culler == {"name": "idle-culler"}
+    assert renewal["command"] == [sys.executable, "-m", "cmsaf_hub.renewal"]
+    assert renewal["environment"]["POD_NAMESPACE"] == NAMESPACE
+    passed_on = json.loads(renewal["environment"]["CMSAF_HUB_VALUES"])
+    assert Settings.from_values(passed_on) == hooks.settings
+    assert "correct horse" not in str(renewal)
     with pytest.raises(SettingsError, match="loginPasswordFile"):
         configure(config, values | {"loginPasswordFile": str(tmp_path / "none")})
+
+
+def test_nothing_to_renew_is_no_service(values: dict[str, Any]) -> None:
+    config = Config()
+    configure(config, {"dask": values["dask"]})
+    assert "services" not in config.JupyterHub

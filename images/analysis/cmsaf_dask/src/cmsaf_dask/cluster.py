@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import dask
 import yaml
-from cmsaf_dask import description, secrets
+from cmsaf_dask import description, renewal, secrets
 from cmsaf_dask.check import Check
 from cmsaf_dask.explain import Explaining
 from cmsaf_dask.pool import Batch, Pool, PoolError
@@ -145,6 +145,8 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
             port = os.environ.get("CMSAF_GATEWAY_PORT") or 8786
             scheduler["contact_address"] = f"tls://{reached_as}:{port}"
         scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
+        # New for each cluster: a plug-in belongs to one scheduler.
+        scheduler["plugins"] = [*scheduler.get("plugins", ()), renewal.TokenPush(interval=config["token-check"])]
         super().__init__(
             security=security,
             scheduler_options=scheduler,

@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout", "PoolUnreachable"]
+__all__ = ["Batch", "Pool", "PoolError", "PoolTimeout", "PoolUnreachable", "pool_tokens"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,16 @@ def _unreachable(call: str, error: str) -> bool:
     return call == "locate" or any(sign in error for sign in UNREACHABLE)
 
 
+def pool_tokens(environ: Mapping[str, str] = os.environ) -> frozenset[tuple[str, int, int]]:
+    """What tells a renewed token from the one before: name, inode and time of each file that HTCondor would read."""
+    place = environ.get("_CONDOR_SEC_TOKEN_DIRECTORY")
+    try:
+        with os.scandir(place or Path.home() / ".condor/tokens.d") as entries:
+            return frozenset((entry.name, entry.stat().st_ino, entry.stat().st_mtime_ns) for entry in entries)
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
 class Pool:
     """The access point, by a process of its own that is started at the first call."""
 
@@ -52,6 +63,7 @@ class Pool:
         self.schedd = schedd
         self.timeout = timeout
         self._process: asyncio.subprocess.Process | None = None
+        self._tokens: frozenset[tuple[str, int, int]] = frozenset()
         self._lock = asyncio.Lock()
         self._given_up = 0
         self._reached = False
@@ -69,7 +81,12 @@ class Pool:
                 raise PoolUnreachable(f"{name} at {self.where}: given up before its turn came.")
             try:
                 async with asyncio.timeout(limit):
+                    tokens = pool_tokens()
+                    if tokens != self._tokens:
+                        # The bindings keep a session of the old token; a new process begins with the new one.
+                        await self._end()
                     if self._process is None or self._process.returncode is not None:
+                        self._tokens = tokens
                         self._process = await self._start()
                         await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
                     return await self._exchange(name, arguments)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distributed.security import Security
 
-__all__ = ["client_security", "find_bearer_token", "security_of_server", "worker_files", "write_private"]
+__all__ = [
+    "client_security",
+    "find_bearer_token",
+    "replace_private",
+    "security_of_server",
+    "worker_files",
+    "write_private",
+]
 
 DEFAULT_DIRECTORY = "/etc/cmsaf-secrets"
 CA = "ca.pem"
@@ -93,3 +100,15 @@ def write_private(files: Mapping[str, bytes], parent: str | None = None) -> Path
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
     return path
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put content at path, owner-only and in one step: a reader sees the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -120,6 +120,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 async def run(options: argparse.Namespace, scratch: Path) -> None:
+    from cmsaf_dask import renewal
     from distributed import Worker
 
     index = options.index or 0
@@ -141,8 +142,10 @@ async def run(options: argparse.Namespace, scratch: Path) -> None:
         protocol=protocol,
         dashboard=False,
         lifetime=options.lifetime,
+        **renewal.announcement(),
         **extra,
     )
+    renewal.accept_tokens(worker, scratch)
     loop = asyncio.get_running_loop()
     ending: set[asyncio.Task[Any]] = set()
     for number in (signal.SIGTERM, signal.SIGINT):
