@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from cmsaf_mint import _dask_tls, _idtoken, _macaroon
 from cmsaf_mint._token_request import SCOPES
@@ -19,12 +21,17 @@ from .settings import Cache, Condor, Dask, Settings, SigningKey, TokenService
 
 __all__ = ["mint", "tokens"]
 
+_Made = TypeVar("_Made")
+
+# One thread: to make the keys of a server takes milliseconds, and more threads would only take turns with the event
+# loop's own, which then stalls when many servers start at once.
+_BESIDE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mint")
 _CACHE_ACTIVITIES = ("DOWNLOAD", "READ_METADATA", "LIST")
 
 
 async def mint(server: Server, settings: Settings) -> dict[str, str]:
     """Make every credential of a server that starts: file name and content of each."""
-    dask = asyncio.to_thread(_dask_set, server, settings.dask)
+    dask = _beside(_dask_set, server, settings.dask)
     made = await asyncio.gather(_named("The Dask certificates", dask), tokens(server, settings))
     return made[0] | made[1]
 
@@ -36,11 +43,15 @@ async def tokens(server: Server, settings: Settings) -> dict[str, str]:
     if condor is not None:
         wanted.append(_named("The HTCondor token", _pool_token(server, condor)))
     if cache is not None:
-        wanted.append(_named("The cache token", asyncio.to_thread(_cache_token, server, cache)))
+        wanted.append(_named("The cache token", _beside(_cache_token, server, cache)))
     found: dict[str, str] = {}
     for made in await asyncio.gather(*wanted):
         found |= made
     return found
+
+
+async def _beside(make: Callable[..., _Made], *arguments: object) -> _Made:
+    return await asyncio.get_running_loop().run_in_executor(_BESIDE, make, *arguments)
 
 
 def _dask_set(server: Server, dask: Dask) -> dict[str, str]:
@@ -57,7 +68,7 @@ async def _pool_token(server: Server, condor: Condor) -> dict[str, str]:
     user, lifetime = pool_user(server.user), int(condor.lifetime.total_seconds())
     if isinstance(condor.source, TokenService):
         return {"condor_token": await token_service.ask(condor.source, user, lifetime)}
-    return {"condor_token": await asyncio.to_thread(_signed, condor.source, user, lifetime)}
+    return {"condor_token": await _beside(_signed, condor.source, user, lifetime)}
 
 
 def _signed(key: SigningKey, user: str, lifetime: int) -> str:

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 from cmsaf_hub.errors import CredentialError
 from cmsaf_hub.renewal import Plan, Renewal
-from cmsaf_hub.settings import Settings
+from cmsaf_hub.settings import Settings, SigningKey
 from cmsaf_mint import _idtoken, _macaroon
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 
@@ -285,11 +285,13 @@ def test_a_key_that_cannot_be_read_is_a_trouble_not_an_end(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert settings.condor is not None
-    settings.condor.key_file.unlink()
+    source = settings.condor.source
+    assert isinstance(source, SigningKey)
+    source.key_file.unlink()
     api = Api(pod())
     live(api, settings, once)
     assert api.asked == ["GET pods"]
-    assert str(settings.condor.key_file) in caplog.text
+    assert str(source.key_file) in caplog.text
 
 
 def test_without_tokens_there_is_nothing_to_run() -> None:
