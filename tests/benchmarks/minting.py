@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from cmsaf_hub import token_service
 from cmsaf_hub.hooks import Hooks
 from cmsaf_hub.settings import Settings
 from cmsaf_mint import _idtoken, _macaroon
@@ -221,6 +222,7 @@ async def main() -> None:
         try:
             kube = connection.configuration
             with requests.Session() as session:
+                session.trust_env = False  # the cluster's authority, whatever this machine trusts
                 session.verify, session.cert = kube.ssl_ca_cert, (kube.cert_file, kube.key_file)
                 starts = {"hooks": ours(api, settings, pod), "blocking": blocking(kube.host, session, pod)}
                 for turn in range(options.rounds):
@@ -230,6 +232,7 @@ async def main() -> None:
                             f"round {turn + 1} of {options.rounds}, {name}: {found[name][-1]['rate']:.1f}/s", flush=True
                         )
         finally:
+            await token_service.close()
             await api.delete_namespace(NAMESPACE)
     print(f"\n{options.servers} servers at once, median of {options.rounds} rounds")
     print(f"{'':10}{'servers/s':>12}{'stall p99, ms':>16}{'longest, ms':>14}")
