@@ -48,6 +48,10 @@ def replace(path: Path, content: bytes) -> None:
     os.replace(new, path)
 
 
+def scheduler_with(push: TokenPush, **options: Any) -> Scheduler:
+    return Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=":0", plugins=[push], **options)
+
+
 def test_running_and_later_workers_get_a_renewed_token(
     tmp_path: Path, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -71,15 +75,7 @@ def test_running_and_later_workers_get_a_renewed_token(
         return made
 
     async def scenario() -> tuple[Any, ...]:
-        async with Scheduler(
-            host="127.0.0.1",
-            port=0,
-            dashboard=False,
-            dashboard_address=":0",
-            security=security,
-            protocol="tls",
-            plugins=[push],
-        ) as scheduler:
+        async with scheduler_with(push, security=security, protocol="tls") as scheduler:
             async with worker(scheduler) as first, worker(scheduler), worker(scheduler, takes=False):
                 await asyncio.sleep(0.6)
                 assert (job / "bearer_token").read_bytes() == OLD
@@ -120,9 +116,7 @@ def test_nothing_is_sent_in_the_clear(
     push = TokenPush(interval=0.1, find=lambda: source)
 
     async def scenario() -> None:
-        async with Scheduler(
-            host="127.0.0.1", port=0, dashboard=False, dashboard_address=":0", plugins=[push]
-        ) as scheduler:
+        async with scheduler_with(push) as scheduler:
             made = Worker(
                 scheduler.address, local_directory=str(tmp_path / "w"), nthreads=1, **renewal.announcement()
             )  # fmt: skip
@@ -145,15 +139,7 @@ def test_a_worker_that_cannot_write_is_said_once_and_tried_again(
     push = TokenPush(interval=0.1, find=lambda: source)
 
     async def scenario() -> None:
-        async with Scheduler(
-            host="127.0.0.1",
-            port=0,
-            dashboard=False,
-            dashboard_address=":0",
-            security=security,
-            protocol="tls",
-            plugins=[push],
-        ) as scheduler:
+        async with scheduler_with(push, security=security, protocol="tls") as scheduler:
             made = Worker(
                 scheduler.address, security=security, protocol="tls", local_directory=str(tmp_path / "w"), nthreads=1,
                 **renewal.announcement(),

@@ -7,6 +7,7 @@ import base64
 import doctest
 import json
 import subprocess
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -23,24 +24,6 @@ def openssl(pem: str) -> str:
     assert "PRIVATE" not in pem
     command = ["openssl", "x509", "-noout", "-dates"]
     return subprocess.run(command, input=pem, capture_output=True, text=True, check=True).stdout
-
-
-def certificate(path: Path, days: int) -> str:
-    """Key and certificate in one file, made by openssl; the text of it."""
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        f"{days}",
-    ]
-    subprocess.run([*made, "-subj", "/CN=x", "-keyout", path, "-out", f"{path}.crt"], capture_output=True, check=True)
-    return path.read_text() + Path(f"{path}.crt").read_text()
 
 
 def idtoken(lifetime: int) -> str:
@@ -65,7 +48,9 @@ def test_doctests() -> None:
     assert doctest.testmod(_expiry).failed == 0
 
 
-def test_a_certificate_beside_its_key_is_read_and_the_key_goes_nowhere(tmp_path: Path) -> None:
+def test_a_certificate_beside_its_key_is_read_and_the_key_goes_nowhere(
+    tmp_path: Path, certificate: Callable[[Path, int], str]
+) -> None:
     text = certificate(tmp_path / "key", 30)
     assert "PRIVATE KEY" in text
     (found,) = _expiry.read(text.encode(), openssl)
@@ -73,7 +58,9 @@ def test_a_certificate_beside_its_key_is_read_and_the_key_goes_nowhere(tmp_path:
     assert found.begins_at is not None and found.ends_at == found.begins_at + 30 * 86400
 
 
-def test_of_a_chain_every_certificate_is_read_and_the_first_to_end_counts(tmp_path: Path) -> None:
+def test_of_a_chain_every_certificate_is_read_and_the_first_to_end_counts(
+    tmp_path: Path, certificate: Callable[[Path, int], str]
+) -> None:
     chain = certificate(tmp_path / "leaf", 90) + certificate(tmp_path / "intermediate", 30)
     found = _expiry.read(chain.encode(), openssl)
     assert len(found) == 2
@@ -81,7 +68,7 @@ def test_of_a_chain_every_certificate_is_read_and_the_first_to_end_counts(tmp_pa
     assert first.begins_at is not None and first.ends_at == first.begins_at + 30 * 86400
 
 
-def test_a_kubeconfig_is_read_by_the_certificate_in_it(tmp_path: Path) -> None:
+def test_a_kubeconfig_is_read_by_the_certificate_in_it(tmp_path: Path, certificate: Callable[[Path, int], str]) -> None:
     pem = certificate(tmp_path / "key", 365)
     data = base64.b64encode(pem.encode()).decode()
     text = f"users:\n- name: admin\n  user:\n    client-certificate-data: {data}\n    client-key-data: {data}\n"

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 KUBECTL = """#!/bin/sh
 # Answers as kubectl does for a cluster with one running server.
@@ -21,44 +19,11 @@ esac
 """
 
 
-def play(here: Path, tasks: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Run the tasks; each one's result, and all that Ansible said, arguments and all."""
-    playbook = here / "play.yml"
-    one = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"here": str(here)}}
-    playbook.write_text(yaml.safe_dump([{**one, "tasks": tasks}]), encoding="utf-8")
-    path = f"{here}/bin:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["ansible-playbook", "-vvv", playbook],
-        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    start = done.stdout.find("{\n")
-    assert start >= 0, done.stdout + done.stderr
-    said = json.loads(done.stdout[start:])
-    return [task["hosts"]["localhost"] for task in said["plays"][0]["tasks"]], done.stdout + done.stderr
-
-
-def test_ends_are_told_and_nothing_else(tmp_path: Path) -> None:
+def test_ends_are_told_and_nothing_else(
+    tmp_path: Path, play: Callable[..., Any], certificate: Callable[[Path, int], str]
+) -> None:
     now = time.time()
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=x",
-    ]
-    subprocess.run(
-        [*made, "-days", "30", "-keyout", tmp_path / "a.pem", "-out", tmp_path / "crt"], capture_output=True, check=True
-    )
-    with (tmp_path / "a.pem").open("a", encoding="utf-8") as file:
-        file.write((tmp_path / "crt").read_text(encoding="utf-8"))
+    certificate(tmp_path / "a.pem", 30)
     (tmp_path / "empty.pem").write_bytes(b"")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kubectl").write_text(KUBECTL.format(here=tmp_path), encoding="utf-8")
@@ -88,6 +53,8 @@ def test_ends_are_told_and_nothing_else(tmp_path: Path) -> None:
             {"cmsaf.facility.expiry_info": {"paths": paths, "secrets": cluster}, "check_mode": True},
             {"cmsaf.facility.expiry_info": {"secrets": {**cluster, "namespace": "other"}}},
         ],
+        "-vvv",
+        PATH=f"{tmp_path}/bin:{os.environ['PATH']}",
     )
     for result in results[:5]:
         assert not result.get("failed"), result

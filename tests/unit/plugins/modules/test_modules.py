@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import json
-import os
 import re
-import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 PREFIX = "cmsaf.facility."
 CYCLE = [(True, True), (False, True), (True, False), (False, False)]  # check mode, and whether it changes something
 Task = dict[str, Any]
+Play = Callable[..., tuple[list[dict[str, Any]], str]]
 
 
 class Case(NamedTuple):
@@ -157,26 +154,8 @@ CASES = [
 ]
 
 
-def play(here: Path, tasks: list[Task]) -> tuple[list[dict[str, Any]], str]:
-    """Run the tasks; each one's result, and all that Ansible said."""
-    playbook = here / "play.yml"
-    one = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"here": str(here)}}
-    playbook.write_text(yaml.safe_dump([{**one, "tasks": tasks}]), encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", playbook],
-        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    start = done.stdout.find("{\n")
-    assert start >= 0, done.stdout + done.stderr
-    said = json.loads(done.stdout[start:])
-    return [task["hosts"]["localhost"] for task in said["plays"][0]["tasks"]], done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
-def test_predicts_what_it_does_and_does_it_once(case: Case, tmp_path: Path) -> None:
+def test_predicts_what_it_does_and_does_it_once(case: Case, tmp_path: Path, play: Play) -> None:
     tasks = [*case.prepare]
     expected: list[bool | None] = [None] * len(tasks)
     for before, arguments in [([], case.make), *case.changes]:
@@ -211,7 +190,7 @@ REFUSED = [
 ]
 
 
-def test_refusals_say_what_to_set_and_leave_what_is_there(tmp_path: Path) -> None:
+def test_refusals_say_what_to_set_and_leave_what_is_there(tmp_path: Path, play: Play) -> None:
     (tmp_path / "bad").write_bytes(b"")
     (tmp_path / "input").write_text("one", encoding="utf-8")
     (tmp_path / "built").mkdir()
@@ -227,7 +206,7 @@ def test_refusals_say_what_to_set_and_leave_what_is_there(tmp_path: Path) -> Non
     assert (tmp_path / "bad").read_bytes() == b""
 
 
-def test_a_token_near_its_end_is_renewed(tmp_path: Path) -> None:
+def test_a_token_near_its_end_is_renewed(tmp_path: Path, play: Play) -> None:
     module = PREFIX + "htcondor_idtoken"
     results, _ = play(
         tmp_path,
@@ -245,13 +224,13 @@ def test_a_token_near_its_end_is_renewed(tmp_path: Path) -> None:
     ],
 )
 def test_check_mode_needs_nothing_that_an_earlier_task_makes(
-    module: str, arguments: dict[str, Any], tmp_path: Path
+    module: str, arguments: dict[str, Any], tmp_path: Path, play: Play
 ) -> None:
     results, _ = play(tmp_path, [{PREFIX + module: arguments, "check_mode": True}])
     assert results[0]["changed"] and "not there yet" in results[0]["reason"]
 
 
-def test_info_modules_tell_what_is_there_and_no_secret(tmp_path: Path) -> None:
+def test_info_modules_tell_what_is_there_and_no_secret(tmp_path: Path, play: Play) -> None:
     secret = {"path": "{{ here }}/secret"}
     tasks = [
         KEY,
@@ -297,7 +276,7 @@ def registry() -> Iterator[str]:
     server.server_close()
 
 
-def test_registry_image_info_reads_the_digest(registry: str, tmp_path: Path) -> None:
+def test_registry_image_info_reads_the_digest(registry: str, tmp_path: Path, play: Play) -> None:
     module = PREFIX + "registry_image_info"
     tasks: list[Task] = [
         {module: {"name": f"{registry}/cmsaf/hub:1", "scheme": "http"}, "check_mode": check} for check in (True, False)

@@ -6,7 +6,7 @@ Runs in the agent's process. Ads are taken as they are, nothing is asked for her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 __all__ = ["analyze", "clauses", "room"]
@@ -22,25 +22,15 @@ def clauses(expression: str) -> list[str]:
     ['A == 1', 'B || C && D', 'f("&&", x)']
     """
     text = _bare(expression)
-    parts, depth, quoted, start, index = [], 0, False, 0, 0
-    while index < len(text):
-        letter = text[index]
-        if quoted:
-            index += letter == "\\"
-            quoted = letter != '"'
-        elif letter == '"':
-            quoted = True
-        elif letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        elif depth == 0 and (text.startswith("||", index) or text.startswith("? ", index)):
+    parts, start = [], 0
+    for index, depth in _outside_strings(text):
+        if depth or index < start:
+            continue
+        if text.startswith(("||", "? "), index):
             return [text]
-        elif depth == 0 and text.startswith("&&", index):
+        if text.startswith("&&", index):
             parts.append(text[start:index])
             start = index + 2
-            index += 1
-        index += 1
     if not parts:
         return [text]
     return [clause for part in [*parts, text[start:]] for clause in clauses(part)]
@@ -50,21 +40,30 @@ def _bare(text: str) -> str:
     """Without the parentheses around the whole."""
     text = text.strip()
     while text.startswith("(") and text.endswith(")"):
-        depth, quoted, index = 0, False, 0
-        while index < len(text) - 1:
-            letter = text[index]
-            if quoted:
-                index += letter == "\\"
-                quoted = letter != '"'
-            elif letter == '"':
-                quoted = True
-            else:
-                depth += (letter == "(") - (letter == ")")
-                if depth == 0:
-                    return text
-            index += 1
+        if any(depth == 0 for _, depth in _outside_strings(text[:-1])):
+            return text
         text = text[1:-1].strip()
     return text
+
+
+def _outside_strings(text: str) -> Iterator[tuple[int, int]]:
+    """The place of each letter that is in no string, and how many brackets are open behind it.
+
+    >>> list(_outside_strings('(")")'))
+    [(0, 1), (4, 0)]
+    """
+    depth, quoted, escaped = 0, False, False
+    for index, letter in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = letter == "\\"
+            quoted = letter != '"'
+        elif letter == '"':
+            quoted = True
+        else:
+            depth += (letter in "([{") - (letter in ")]}")
+            yield index, depth
 
 
 def _number(ad: Mapping[str, Any], name: str) -> float:

@@ -274,12 +274,10 @@ class Watch:
             return
         wanted = self.cluster._give_up_missing()
         name, why = failed[-1]
-        self.stopped, self.stopped_at = (
-            (
-                f"{wanted} of the workers asked for do not come, and no more jobs are submitted: {self.rounds} rounds in a "
-                f"row brought none. The last was {name}: {why}. cluster.explain() says more; cluster.scale() tries again."
-            ),
-            time.monotonic(),
+        self.stopped_at = time.monotonic()
+        self.stopped = (
+            f"{wanted} of the workers asked for do not come, and no more jobs are submitted: {self.rounds} rounds in a "
+            f"row brought none. The last was {name}: {why}. cluster.explain() says more; cluster.scale() tries again."
         )
         logger.error("%s", self.stopped)
 
