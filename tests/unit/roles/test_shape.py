@@ -142,6 +142,14 @@ def test_task_files_are_short(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_role_finds_its_own_files_wherever_it_is_run_from(role: str) -> None:
+    # Ansible looks for an import within an imported file beside the working directory first, and takes a stranger's.
+    for path in task_files(role):
+        if path.stem not in entries(role):
+            assert "import_tasks" not in path.read_text(encoding="utf-8"), f"{path}: include_tasks, below an entry point"
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_no_default_hides_in_tasks_or_templates(role: str) -> None:
     templates = [path for path in (ROOT / "roles" / role / "templates").rglob("*") if path.is_file()]
     for path in [*task_files(role), *templates, *(ROOT / "playbooks").glob("*.yml")]:
