@@ -146,7 +146,9 @@ def test_a_role_finds_its_own_files_wherever_it_is_run_from(role: str) -> None:
     # Ansible looks for an import within an imported file beside the working directory first, and takes a stranger's.
     for path in task_files(role):
         if path.stem not in entries(role):
-            assert "import_tasks" not in path.read_text(encoding="utf-8"), f"{path}: include_tasks, below an entry point"
+            assert "import_tasks" not in path.read_text(encoding="utf-8"), (
+                f"{path}: include_tasks, below an entry point"
+            )
 
 
 @pytest.mark.parametrize("role", ROLES)
