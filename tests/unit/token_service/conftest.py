@@ -44,7 +44,12 @@ class Authority:
         self._place, self._issued = place, 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{place.name} authority")])
-        builder = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, 0), critical=True)
+        signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = (
+            self._builder(self._name, self._key)
+            .add_extension(x509.BasicConstraints(True, 0), critical=True)
+            .add_extension(signs, critical=True)
+        )
         self.certificate = place / "ca.crt"
         self._write(self.certificate, builder.sign(self._key, hashes.SHA256()))
 

@@ -241,7 +241,6 @@ EVIL_PATHS = [
     "/store\u2215x",
     "/store\n",
     "/store x",
-    "/store\x00",
     "/store\\..",
     "",
 ]
