@@ -198,6 +198,7 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
                 processes=job.worker_processes,
                 death_timeout=_option(self._job_kwargs, "death_timeout", config["death-timeout"]),
                 lease=config["lease"],
+                vacate_time=config["retire-timeout"],
                 directory=None if self._outputs is None else str(self._outputs),
                 image=self.worker_image,
                 user=self.user,
