@@ -426,22 +426,55 @@ def test_the_access_point_says_whose_share_it_is(make: Callable[..., Any], queue
     assert job["AccountingGroup"] == "cms.other.coffea.alice"
 
 
-@pytest.mark.parametrize("place", ["/etc/condor/passwords.d/cmsaf-hub", "/var/lib/condor/spool/job_queue.log"])
-def test_no_file_of_the_access_point_travels(queue: Queue, place: str) -> None:
-    """Not spooled, so that the access point itself would be the one to open it."""
-    name = f"thief-{Path(place).name}"
-    lines = {
-        "universe": "vanilla", "executable": "/bin/sleep", "transfer_executable": "false", "arguments": "30",
-        "should_transfer_files": "YES", "when_to_transfer_output": "ON_EXIT", "transfer_input_files": place,
-        "request_cpus": "1", "request_memory": "128", "request_disk": "1000", "initialdir": "/tmp",
-        "MY.DaskClusterName": f'"{name}"',
-    }  # fmt: skip
-    queue.jobs(name)
-    cluster = queue.agent.submit(lines, ["thief"], spool=False)
+KEY = "/etc/condor/passwords.d/cmsaf-hub"
+SMALL = {
+    "universe": "vanilla", "executable": "/bin/sleep", "transfer_executable": "false", "arguments": "1",
+    "should_transfer_files": "YES", "when_to_transfer_output": "ON_EXIT", "initialdir": "/tmp",
+    "request_cpus": "1", "request_memory": "128", "request_disk": "1000", "requirements": "false",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ({"transfer_input_files": KEY}, "submit with -spool"),
+        ({"log": "/etc/condor/passwords.d/mine"}, "submit with -spool"),
+        ({"universe": "scheduler"}, "runs nothing itself"),
+        ({"universe": "local"}, "runs nothing itself"),
+    ],
+)
+def test_the_access_point_opens_and_runs_nothing_of_its_own(queue: Queue, lines: dict[str, str], says: str) -> None:
+    queue.jobs("nobody")
+    with pytest.raises(Exception, match=says):
+        queue.agent.submit(SMALL | lines, ["thief"], spool=False)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("UserLog", '"/etc/condor/passwords.d/mine"'), ("TransferInput", f'"{KEY}"'), ("Iwd", '"/etc/condor/passwords.d"'),
+     ("JobUniverse", "7"), ("HoldReasonCode", "1")],
+)  # fmt: skip
+def test_a_spooled_job_stays_in_its_directory(queue: Queue, attribute: str, value: str) -> None:
+    queue.jobs("nobody")
+    cluster = queue.agent.submit(SMALL, ["thief"])
     try:
-        until(lambda: [ad["JobStatus"] for ad in queue.jobs(name)] == [5], 40, lambda: queue.jobs(name))
-        (job,) = queue.jobs(name, more=["HoldReason", "HoldReasonCode"])
-        assert job["HoldReasonCode"] == 13, job
+        with pytest.raises(Exception, match="edit"):
+            queue.agent.edit(f"ClusterId == {cluster}", attribute, value)
+        assert queue.agent.query(f"ClusterId == {cluster}", [attribute])[0].get(attribute) != value.strip('"')
+        queue.agent.edit(f"ClusterId == {cluster}", "JobPrio", "1")
+    finally:
+        queue.agent.remove(f"ClusterId == {cluster}", "seen")
+
+
+def test_an_execute_host_can_still_hold(queue: Queue) -> None:
+    queue.jobs("nobody")
+    cluster = queue.agent.submit(SMALL | {"executable": "/no/such", "requirements": "true"}, ["broken"])
+    names = ["JobStatus", "HoldReasonCode"]
+    try:
+        until(
+            lambda: queue.agent.query(f"ClusterId == {cluster}", names)[0].get("HoldReasonCode") == 6, 40,
+            lambda: queue.agent.query(f"ClusterId == {cluster}", []),
+        )  # fmt: skip
     finally:
         queue.agent.remove(f"ClusterId == {cluster}", "seen")
 
