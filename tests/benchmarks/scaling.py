@@ -221,23 +221,30 @@ def adaptive(tasks: int, most: int) -> dict[str, Any]:
     return row
 
 
+def _lost(cluster: Any, client: Client, keys: int) -> int:
+    cluster.scale(8)
+    client.wait_for_workers(8, timeout=90)
+    futures = client.map(lambda _: os.urandom(8), range(keys), pure=False)
+    before = client.gather(futures)
+    cluster.scale(4)
+    until(lambda: len(cluster.scheduler_info["workers"]) == 4, 120, 0.1)
+    time.sleep(1)
+    return sum(map(operator.ne, before, client.gather(futures)))
+
+
 def lost(rounds: int, keys: int = 80) -> dict[str, Any]:
     """Keys whose result is not that of the first time, after scaling down from 8 to 4."""
     row: dict[str, Any] = {}
     for kind in KINDS:
-        gone = 0
+        done, gone, problem = 0, 0, None
         with cluster_of(kind) as cluster, Client(cluster) as client:
-            for _ in range(rounds):
-                cluster.scale(8)
-                client.wait_for_workers(8, timeout=300)
-                futures = client.map(lambda _: os.urandom(8), range(keys), pure=False)
-                before = client.gather(futures)
-                cluster.scale(4)
-                until(lambda: len(cluster.scheduler_info["workers"]) == 4, 120, 0.1)
-                time.sleep(1)
-                gone += sum(map(operator.ne, before, client.gather(futures)))
-                del futures
-        row[kind] = {"keys": rounds * keys, "lost": gone}
+            try:
+                while done < rounds:
+                    gone += _lost(cluster, client, keys)
+                    done += 1
+            except TimeoutError as error:
+                problem = f"in round {done + 1}: {error}"
+        row[kind] = {"keys": done * keys, "lost": gone, "problem": problem}
     return row
 
 
