@@ -108,10 +108,12 @@ class Pool:
         """Find the access point. At first nothing tells a pool that is not there from one connection that failed."""
         for pause in FIRST_PAUSES:
             try:
-                return await self._ask_where()
+                await self._ask_where()
             except PoolError as error:
                 if self._reached or not error.passing:
                     raise
+            else:
+                return
             await asyncio.sleep(pause)
         await self._ask_where()
 
