@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers
+
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -136,6 +138,7 @@ def problems(site: Site) -> list[Problem]:
         _networks,
         _addresses,
         _tokens,
+        _issuers,
         _sources,
         _checksums,
         _versions,
@@ -378,6 +381,16 @@ def _tokens(site: Site) -> Iterator[Problem]:
             f"{wanted} seconds, but no token outlasts the {longest} of htcondor_token_lifetime",
             "Lower it, or raise htcondor_token_lifetime.",
         )
+
+
+def _issuers(site: Site) -> Iterator[Problem]:
+    port, taken = (site.facility(name, "xcache") for name in ("xcache_https_port", "xcache_port"))
+    if _whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
+        yield Problem("xcache_https_port", f"{port}", "Set a free port, or 0 for none.")
+    issuers, served = (site.facility(name, "xcache") for name in ("xcache_issuers", "xcache_path"))
+    if isinstance(issuers, list):
+        for variable, found, fix in _site_issuers.mistakes(issuers, str(served)):
+            yield Problem(variable, found, fix)
 
 
 def _said(site: Site, name: str) -> Any:
