@@ -48,9 +48,10 @@ class ToDescriptor : public XrdCl::ResponseHandler {
   int write(uint32_t length) {
     for (uint32_t done = 0; done < length;) {
       const char* rest = buffer_.get() + done;
+      // Upstream's Optional is true where it is empty.
       const ssize_t put =
-          fdoff_ ? ::pwrite(fd_, rest, length - done, static_cast<off_t>(*fdoff_ + done))
-                 : ::write(fd_, rest, length - done);
+          fdoff_ ? ::write(fd_, rest, length - done)
+                 : ::pwrite(fd_, rest, length - done, static_cast<off_t>(*fdoff_ + done));
       if (put < 0 && errno != EINTR) return errno;
       if (put > 0) done += static_cast<uint32_t>(put);
     }

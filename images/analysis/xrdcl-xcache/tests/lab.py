@@ -398,7 +398,7 @@ def check_forwarding(lab: Lab, client: dict[str, str]) -> None:
     lab.user_file("writing", lab.token(ORIGIN, 3600, WRITE))
     rc, said = lab.ask(
         f"{client['build']}/forward_test", ORIGIN, str(PORTS[ORIGIN]), "/store/user/alice/forward", timeout=600,
-        BEARER_TOKEN_FILE="/user/writing", ASAN_OPTIONS="detect_leaks=0",
+        BEARER_TOKEN_FILE="/user/writing", ASAN_OPTIONS="detect_leaks=0", XRD_PLUGINCONFDIR=None,
     )  # fmt: skip
     lab.claim("every function does the same straight and through the plug-in", rc == 0, said)
     for line in said.splitlines():
