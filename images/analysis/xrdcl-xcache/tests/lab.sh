@@ -36,9 +36,10 @@ root() {
     printf '%s\n' "$stamp" >"$1.stamp"
 }
 
-# inside COMMAND...: in the client's root, with this machine's network and trust
+# inside COMMAND...: in the client's root, with this machine's network and trust; the leak sanitizer needs /proc
 inside() {
-    chroot "$client" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 \
+    # shellcheck disable=SC2016 # the inner shell's
+    unshare --mount sh -c 'mount --bind /proc "$0/proc" && exec chroot "$0" "$@"' "$client" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 \
         PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 "$@"
 }
 
