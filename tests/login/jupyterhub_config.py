@@ -3,14 +3,11 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
+import cmsaf_hub
+
 folder = Path(os.environ["CMSAF_TEST_LOGIN"])
-sys.path.insert(0, str(folder / "lib"))
-
-import cmsaf_hub  # noqa: E402
-
 c = get_config()  # noqa: F821  (JupyterHub's loader provides it)
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.bind_url = os.environ["CMSAF_TEST_HUB"]

@@ -108,6 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
         "CMSAF_TEST_LOGIN": str(place),
         "CMSAF_TEST_HUB": HUB,
         "CMSAF_TEST_PORT": "19081",
+        "PYTHONPATH": str(place / "lib"),
         "PATH": f"{NODE / '.bin'}:{os.environ['PATH']}",
     }
     with log.open("w") as out, (REPORT / "provider.log").open("w") as said:
