@@ -8,7 +8,7 @@ from pathlib import Path
 import cmsaf_hub
 
 folder = Path(os.environ["CMSAF_TEST_LOGIN"])
-c = get_config()  # noqa: F821  (JupyterHub's loader provides it)
+c = get_config()  # noqa: F821  # JupyterHub's loader provides it
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.bind_url = os.environ["CMSAF_TEST_HUB"]
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:" + os.environ["CMSAF_TEST_PORT"]
