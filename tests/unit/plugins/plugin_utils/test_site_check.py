@@ -48,6 +48,8 @@ DEFAULTS = {
     "htcondor_token_port": 9620,
     "htcondor_token_lifetime": 43200,
     "jupyterhub_token_service": "https://{{ groups['condor_access_point'] | first }}:9620",
+    "jupyterhub_login": {"kind": "password"},
+    "facility_admins": [],
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
     "xcache_path": "/store",
@@ -58,6 +60,9 @@ DEFAULTS = {
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
 MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
+
+# A site with a login service.
+LOGIN = {"kind": "oidc", "client_id": "hub", "issuer": "https://login.test", "allowed_groups": ["cms"]}
 
 
 @pytest.fixture
@@ -80,6 +85,11 @@ def everywhere(**variables: Any) -> Callable[[Site], None]:
             values.update(variables)
 
     return change
+
+
+def no_client_secret(site: Site) -> None:
+    everywhere(jupyterhub_login=LOGIN)(site)
+    site.missing_files = {"hub-login-client-secret": "no /s/hub-login-client-secret"}
 
 
 def on(host: str, **variables: Any) -> Callable[[Site], None]:
@@ -253,6 +263,19 @@ BAD = [
     (on("c1", jupyterhub_token_service="https://m1:99999"), "jupyterhub_token_service: found 'https://m1:99999'. Set"),
     (on("c1", jupyterhub_token_service="https://m1:9620/v1"), "jupyterhub_token_service: found 'https://m1:9620/v1'."),
     (on("c1", jupyterhub_token_service=""), "jupyterhub_token_service: found ''. Set https://host:port"),
+    (everywhere(jupyterhub_login={**LOGIN, "client_id": ""}), "jupyterhub_login.client_id: found nothing. Set what"),
+    (everywhere(jupyterhub_login={**LOGIN, "issuer": ""}), "jupyterhub_login.issuer: found ''. Set the provider's"),
+    (everywhere(jupyterhub_login={**LOGIN, "issuer": "http://l.test"}), "jupyterhub_login.issuer: found 'http://l.te"),
+    (everywhere(jupyterhub_login={**LOGIN, "kind": "cilogon"}), "jupyterhub_login.identity_providers: found nothing."),
+    (
+        everywhere(jupyterhub_login={**LOGIN, "identity_providers": {"https://a.test": ["A.test"]}}),
+        "jupyterhub_login.identity_providers[https://a.test]: found ['A.test']. Set a list of domains in lower case",
+    ),
+    (
+        everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}),
+        "jupyterhub_login: found nobody who may enter. Set allowed_groups, allowed_users or everybody in it",
+    ),
+    (no_client_secret, "jupyterhub_login: found no /s/hub-login-client-secret. Put there what the provider gave"),
     (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
     (
         on("c1", jupyterhub_credential_lifetime=86400),
@@ -278,6 +301,9 @@ GOOD = [
     everywhere(mirror_checksums={"a": f"sha256:{SUM}"}),
     everywhere(xcache_xrootd_version="6.10.0"),
     everywhere(htcondor_token_port=9700, jupyterhub_token_service="https://m1:9700"),
+    everywhere(jupyterhub_login=LOGIN),
+    everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}, facility_admins=["boss"]),
+    everywhere(jupyterhub_login={"kind": "values"}),
     # A pool that others run has its own rules.
     on("c1", jupyterhub_token_service="https://tokens.pool.example.org:443", jupyterhub_credential_lifetime=86400),
     on("c1", jupyterhub_signing_key="/etc/condor/passwords.d/hub", jupyterhub_credential_lifetime=86400),
