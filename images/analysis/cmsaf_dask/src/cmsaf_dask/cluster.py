@@ -16,6 +16,7 @@ import yaml
 from cmsaf_dask import description, renewal, secrets
 from cmsaf_dask.check import Check
 from cmsaf_dask.explain import Explaining
+from cmsaf_dask.panel import Shown
 from cmsaf_dask.pool import Batch, Pool, PoolError
 from cmsaf_dask.scaling import Scaling
 from cmsaf_dask.watch import PROJECTION
@@ -76,7 +77,7 @@ class HTCondorJob(JobqueueJob):
         self._event_finished.set()
 
 
-class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
+class HTCondorCluster(Shown, Explaining, Scaling, JobqueueCluster):
     """Dask workers as HTCondor jobs of the user.
 
     Made without arguments it takes all from the server it runs in (variables CMSAF_*, /etc/cmsaf-secrets) and from
