@@ -38,11 +38,11 @@ def events(url):
 
 
 def job_owner():
-    """Submits a job that is held, and says whose it is."""
+    """Submits a job that matches nowhere, and says whose it is."""
     agent = Agent()
     agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
-    lines = {"universe": "vanilla", "executable": "/bin/true", "transfer_executable": "false", "hold": "true"}
-    mine = f"ClusterId == {agent.submit(lines, ['check'], spool=False)}"
+    lines = {"universe": "vanilla", "executable": "/bin/true", "transfer_executable": "false", "requirements": "false"}
+    mine = f"ClusterId == {agent.submit(lines, ['check'])}"
     try:
         return agent.query(mine, ["User"])[0]["User"]
     finally:

@@ -90,8 +90,8 @@ else:
     agent.schedd = agent.condor.Schedd(ad)
     print(json.dumps(dict((name, str(ad[name])) for name in ("MyAddress", "Name", "CondorVersion") if name in ad)))
 try:
-    lines = dict(universe="vanilla", executable="/bin/true", transfer_executable="false", hold="true")
-    cluster = agent.submit(lines, ["probe"], spool=False)
+    lines = dict(universe="vanilla", executable="/bin/true", transfer_executable="false", requirements="false")
+    cluster = agent.submit(lines, ["probe"])
     agent.remove("ClusterId == %d" % cluster, "probe of the verification")
     print("accepted: cluster %d" % cluster)
 except Exception as error:
