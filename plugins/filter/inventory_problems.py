@@ -108,6 +108,26 @@ def _read(hostvars: t.Any, groups: dict[str, list[str]], prefixes: list[str], kn
     return site
 
 
+def _client_secret(hostvars: t.Any, groups: dict[str, list[str]]) -> dict[str, str]:
+    """Return what is wrong with the file of the login's client secret, if anything is."""
+    for host in groups["all"]:
+        variables = hostvars[host]
+        try:
+            # The role's own default is none of the inventory's variables.
+            place = variables.get("facility_secrets_dir") or f"{variables['inventory_dir']}/.secrets"
+        except (AnsibleError, TemplateError, KeyError):
+            continue
+        path = Path(str(place)) / "hub-login-client-secret"
+        try:
+            found = path.stat()
+        except OSError as error:
+            return {path.name: f"no {path} ({error.strerror})"}
+        if found.st_mode & 0o077:
+            return {path.name: f"{path} of mode {found.st_mode & 0o777:04o}, which others can read"}
+        return {} if found.st_size else {path.name: f"{path} that is empty"}
+    return {}
+
+
 def _silence(answer: dict[str, t.Any]) -> str:
     """Return why an address did not answer, '' if it did. A server that is broken has not."""
     # Addresses that are none come back without a status.
@@ -133,6 +153,7 @@ def inventory_problems(
     bundle = site.facility("facility_ca_bundle")
     if bundle and not os.access(bundle, os.R_OK):
         site.missing_files = {"facility_ca_bundle": f"{bundle!r}, which cannot be read here"}
+    site.missing_files = {**site.missing_files, **_client_secret(hostvars, groups)}
     found = problems(site)
     said = {problem.variable for problem in found}
     found += [problem for problem in _wrong_types(site, options) if problem.variable not in said]

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers
+
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -136,6 +138,8 @@ def problems(site: Site) -> list[Problem]:
         _networks,
         _addresses,
         _tokens,
+        _issuers,
+        _login,
         _sources,
         _checksums,
         _versions,
@@ -380,6 +384,53 @@ def _tokens(site: Site) -> Iterator[Problem]:
         )
 
 
+def _issuers(site: Site) -> Iterator[Problem]:
+    port, taken = (site.facility(name, "xcache") for name in ("xcache_https_port", "xcache_port"))
+    if _whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
+        yield Problem("xcache_https_port", f"{port}", "Set a free port, or 0 for none.")
+    issuers, served = (site.facility(name, "xcache") for name in ("xcache_issuers", "xcache_path"))
+    if isinstance(issuers, list):
+        for variable, found, fix in _site_issuers.mistakes(issuers, str(served)):
+            yield Problem(variable, found, fix)
+
+
+def _login(site: Site) -> Iterator[Problem]:
+    login = site.facility("jupyterhub_login")
+    kind = login.get("kind") if isinstance(login, Mapping) else None
+    if kind not in ("cilogon", "oidc"):
+        return
+    name = "jupyterhub_login"
+    if not login.get("client_id"):
+        yield Problem(f"{name}.client_id", "nothing", "Set what the provider called this hub when it was registered.")
+    issuer = login.get("issuer") or ("" if kind == "oidc" else "https://cilogon.org")
+    if not str(issuer).startswith("https://"):
+        yield Problem(f"{name}.issuer", f"{issuer!r}", "Set the provider's issuer, a URL that begins with https://.")
+    providers = login.get("identity_providers") or {}
+    if kind == "cilogon" and not providers:
+        yield Problem(
+            f"{name}.identity_providers",
+            "nothing",
+            "Name the entity IDs that are taken: anybody in the world has an account with one of CILogon's.",
+        )
+    for provider, domains in providers.items() if isinstance(providers, Mapping) else ():
+        listed = isinstance(domains, list) and all(isinstance(item, str) and item == item.lower() for item in domains)
+        if not listed:
+            yield Problem(
+                f"{name}.identity_providers[{provider}]", f"{domains!r}", "Set a list of domains in lower case, or []."
+            )
+    entries = ("allowed_groups", "allowed_users", "everybody")
+    if not any(login.get(entry) for entry in entries) and not site.facility("facility_admins"):
+        yield Problem(
+            name, "nobody who may enter", "Set allowed_groups, allowed_users or everybody in it, or facility_admins."
+        )
+    if "hub-login-client-secret" in site.missing_files:
+        yield Problem(
+            name,
+            site.missing_files["hub-login-client-secret"],
+            "Put there what the provider gave when the hub was registered, mode 0600.",
+        )
+
+
 def _said(site: Site, name: str) -> Any:
     """A value that the inventory sets, None if it leaves it to the role."""
     return next((values[name] for values in site.values.values() if name in values), None)
@@ -407,6 +458,8 @@ def _sources(site: Site) -> Iterator[Problem]:
         if value is not None and not (isinstance(value, str) and _REGISTRY.fullmatch(value)):
             yield Problem(name, f"{value!r}", "Set a host name, with :port if it is not 443, and no https://.")
     for name, error in site.missing_files.items():
+        if name not in site.known:
+            continue  # a file that has no variable of its own: who needs it says so
         yield Problem(name, error, "Set the path of a file that this machine can read.")
     if not site.hosts("mirror"):
         for address, error in site.probes.items():

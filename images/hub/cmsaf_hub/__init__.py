@@ -43,6 +43,10 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     if hooks.settings.renewal_interval is not None:
         # Beside what the chart or the site has there.
         config.JupyterHub.services.append(renewal.service(values, config.KubeSpawner.get("namespace")))
+    if hooks.settings.login is not None:
+        from . import login  # only a hub that has it needs oauthenticator
+
+        login.configure(config, hooks.settings.login)
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password

@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any, overload
 
 from .errors import SettingsError
+from .identity import Rules
 
-__all__ = ["Cache", "Condor", "Dask", "Settings", "SigningKey", "TokenService"]
+__all__ = ["Cache", "Condor", "Dask", "Login", "Settings", "SigningKey", "TokenService"]
+
+_CILOGON = "https://cilogon.org"
+# What each kind asks for, and in which claim names and groups come.
+_SCOPES = {
+    "cilogon": ("openid", "email", "profile", "org.cilogon.userinfo"),
+    "oidc": ("openid", "email", "profile"),
+}
+_NAME_CLAIMS = {"cilogon": "eppn", "oidc": "preferred_username"}
+_GROUPS_CLAIMS = {"cilogon": "isMemberOf", "oidc": "groups"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,38 @@ class Dask:
 
 
 @dataclass(frozen=True)
+class Login:
+    """By whom people are known, and who of them may enter."""
+
+    kind: str
+    rules: Rules
+    client_id: str
+    client_secret_file: Path
+    callback_url: str
+    home_url: str
+    scopes: tuple[str, ...]
+    authorize_params: dict[str, str]
+    session: timedelta
+    refresh_every: timedelta
+    end_provider_session: bool
+    page: dict[str, str]
+    ca_file: Path | None
+
+    def client_secret(self) -> str:
+        """What the hub proves itself with to the provider."""
+        try:
+            found = self.client_secret_file.read_text(encoding="utf-8").strip()
+        except OSError as problem:
+            raise SettingsError(
+                f"The client's secret could not be read from {self.client_secret_file} ({problem.strerror});"
+                " custom.cmsaf.login.clientSecretFile names the file."
+            ) from None
+        if not found:
+            raise SettingsError(f"{self.client_secret_file} is empty; it has to hold the client's secret.")
+        return found
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the hooks know about the site."""
 
@@ -71,6 +113,7 @@ class Settings:
     cache: Cache | None
     login_password_file: Path | None
     renew_every: timedelta | None = None
+    login: Login | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -81,6 +124,7 @@ class Settings:
         cache = taken.section("cache")
         password = taken.text("loginPasswordFile", required=False)
         every = taken.seconds("renewEvery", required=False)
+        login = taken.section("login")
         taken.finish()
         found = cls(
             dask=_dask(dask),
@@ -88,6 +132,7 @@ class Settings:
             cache=_cache(cache) if cache else None,
             login_password_file=Path(password) if password else None,
             renew_every=every,
+            login=_login(login) if login else None,
         )
         found._check_renewal()
         return found
@@ -176,6 +221,55 @@ def _cache(values: _Values) -> Cache:
     return cache
 
 
+def _login(values: _Values) -> Login:
+    kind = values.text("kind")
+    if kind not in _SCOPES:
+        raise SettingsError(f"{values.name}.kind is {kind!r}, it has to be cilogon or oidc.")
+    home = values.text("homeUrl")
+    page = values.section("page") or _Values(f"{values.name}.page", {})
+    ca_file = values.text("caFile", required=False)
+    login = Login(
+        kind=kind,
+        rules=_rules(values, kind),
+        client_id=values.text("clientId"),
+        client_secret_file=Path(values.text("clientSecretFile")),
+        callback_url=f"{home.rstrip('/')}/hub/oauth_callback",
+        home_url=home,
+        scopes=values.texts("scopes") or _SCOPES[kind],
+        authorize_params=values.pairs("authorizeParams"),
+        session=values.seconds("session"),
+        refresh_every=values.seconds("refreshEvery"),
+        end_provider_session=values.switch("endProviderSession"),
+        page={
+            name: page.text(name, required=False) for name in ("title", "text", "shared", "contact", "logo", "service")
+        },
+        ca_file=Path(ca_file) if ca_file else None,
+    )
+    page.finish()
+    values.finish()
+    for name, url in (("issuer", login.rules.issuer), ("homeUrl", home)):
+        if not url.startswith("https://"):
+            raise SettingsError(f"{values.name}.{name} is {url!r}, it has to begin with https://.")
+    if kind == "cilogon" and not login.rules.providers:
+        raise SettingsError(f"{values.name}.providers is empty, it has to name the identity providers that are taken.")
+    return login
+
+
+def _rules(values: _Values, kind: str) -> Rules:
+    providers = values.section("providers")
+    return Rules(
+        issuer=values.text("issuer", required=False) or (_CILOGON if kind == "cilogon" else ""),
+        name_claim=values.text("nameClaim", required=False) or _NAME_CLAIMS[kind],
+        groups_claim=values.text("groupsClaim", required=False) or _GROUPS_CLAIMS[kind],
+        providers=providers.all_texts() if providers else {},
+        local_domain=values.text("localDomain", required=False),
+        allowed_groups=frozenset(values.texts("allowedGroups")),
+        allowed_users=frozenset(values.texts("allowedUsers")),
+        admins=frozenset(values.texts("admins")),
+        everybody=values.switch("everybody"),
+    )
+
+
 class _Values:
     """One level of the values; remembers its name for messages."""
 
@@ -193,7 +287,7 @@ class _Values:
 
     def text(self, key: str, *, required: bool = True) -> str:
         value = self._left.pop(key, None)
-        if value is None and not required:
+        if value in (None, "") and not required:
             return ""
         if not isinstance(value, str) or not value:
             raise self._wrong(key, value, "a text")
@@ -204,6 +298,22 @@ class _Values:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._wrong(key, value, "a list of texts")
         return tuple(value)
+
+    def all_texts(self) -> dict[str, tuple[str, ...]]:
+        """A list of texts for each key that is there."""
+        return {key: self.texts(key) for key in list(self._left)}
+
+    def pairs(self, key: str) -> dict[str, str]:
+        value = self._left.pop(key, None) or {}
+        if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
+            raise self._wrong(key, value, "texts by name")
+        return dict(value)
+
+    def switch(self, key: str) -> bool:
+        value = self._left.pop(key, False)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
 
     @overload
     def seconds(self, key: str) -> timedelta: ...

@@ -30,7 +30,7 @@ def test_whole_description() -> None:
         "executable": "/opt/cmsaf/bin/python",
         "transfer_executable": "false",
         "arguments": '"-m cmsaf_dask.worker --scheduler tls://alice.dask.example.org:8786 --name $(DaskName) '
-        '--nthreads 2 --memory-limit 2147483648 --death-timeout 60"',
+        '--nthreads 2 --memory-limit 2147483648 --death-timeout 60 --vacate-time 60"',
         "request_cpus": "2",
         "request_memory": "2048",
         "request_disk": "4194304",
@@ -43,7 +43,9 @@ def test_whole_description() -> None:
         "output": "$(DaskName).out",
         "error": "$(DaskName).err",
         "batch_name": "dask-1",
-        "leave_in_queue": "JobStatus == 4 && time() - EnteredCurrentStatus < 60 && (StageOutFinish ?: 0) == 0",
+        "leave_in_queue": "JobStatus == 4 && (ExitBySignal || ExitCode =!= 0) "
+        "&& time() - EnteredCurrentStatus < 30 && (StageOutFinish ?: 0) == 0",
+        "job_max_vacate_time": "60",
         "periodic_remove": "(JobStatus == 1 || JobStatus == 5) && time() - EnteredCurrentStatus > 45 "
         "&& time() > (DaskLease ?: 0)",
         "container_service_names": "dask",
@@ -55,6 +57,7 @@ def test_whole_description() -> None:
         "MY.DaskWorkerMemory": "2147483648",
         "MY.DaskWorkerDisk": "4294967296",
         "MY.CoffeaCasaWorkerType": '"dask"',
+        "MY.CmsafUser": '"alice@example.org"',
         "MY.CmsafServer": '"alice--"',
         "MY.AccountingGroup": '"cms.other.coffea.alice_example_org"',
     }
@@ -72,7 +75,7 @@ def test_several_processes_share_the_job() -> None:
     lines = describe(job, [])
     assert lines["container_service_names"] == "dask,dask1"
     assert (lines["dask_container_port"], lines["dask1_container_port"]) == ("8786", "8787")
-    assert "--nthreads 2 --memory-limit 2048 --death-timeout 60 --processes 2" in lines["arguments"]
+    assert "--nthreads 2 --memory-limit 2048 --death-timeout 60 --vacate-time 60 --processes 2" in lines["arguments"]
 
 
 def test_own_lines_come_last_and_lines_can_be_left_out() -> None:
@@ -80,6 +83,13 @@ def test_own_lines_come_last_and_lines_can_be_left_out() -> None:
     lines = describe(job, [])
     assert lines["request_cpus"] == "3"
     assert "batch_name" not in lines
+
+
+def test_own_files_travel_beside_ours() -> None:
+    own = {"transfer_input_files": " a.whl, data/b.txt "}
+    lines = describe(WorkerJob("s", "c", cores=1, memory=1, disk=1, extra=own), [Path("/r/ca.pem")])
+    assert lines["transfer_input_files"] == "/r/ca.pem,a.whl,data/b.txt"
+    assert describe(WorkerJob("s", "c", cores=1, memory=1, disk=1, extra=own), [])["encrypt_input_files"] == "*"
 
 
 def test_own_policy_stands_beside_the_lease() -> None:

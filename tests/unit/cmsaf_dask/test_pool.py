@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,13 @@ class Queue:
         self.agent = Agent()
         self.agent.locate(POOL, SCHEDD)
 
-    def jobs(self, cluster: str) -> list[dict[str, Any]]:
-        names = ["ClusterId", "ProcId", "JobStatus", "DaskWorkerName", "EnteredCurrentStatus", "ServerTime"]
+    def jobs(self, cluster: str, leaving: bool = False, more: Sequence[str] = ()) -> list[dict[str, Any]]:
+        names = ["ClusterId", "ProcId", "JobStatus", "DaskWorkerName", "EnteredCurrentStatus", "ServerTime", *more]
+        state = "" if leaving else " && JobStatus != 3"
         for _ in range(30):
             try:
                 self.agent.locate(POOL, SCHEDD)
-                return self.agent.query(f'DaskClusterName == "{cluster}" && JobStatus != 3', names)
+                return self.agent.query(f'DaskClusterName == "{cluster}"{state}', names)
             except Exception:  # noqa: BLE001 # an access point that was started again has another address
                 self.agent.schedd = None
                 time.sleep(2)
@@ -87,7 +88,7 @@ def make(queue: Queue) -> Iterator[Callable[..., Any]]:
     import dask
     from cmsaf_dask import HTCondorCluster
 
-    made = []
+    made: list[Any] = []
     config = {
         "watch-interval": 2, "settled-interval": 4, "register-timeout": 40, "failed-rounds": 3, "lost-timeout": 5,
         "query-timeout": 8, "close-timeout": 8, "call-timeout": 15, "idle-grace": 20,
@@ -331,6 +332,160 @@ def test_orphans_end_by_themselves(queue: Queue) -> None:
         lambda: queue.jobs("orphan-runs"),
     )  # fmt: skip
     print(f"orphans: idle gone after {waits:.0f} s, running after {waits + runs:.0f} s")
+
+
+# Evicted
+
+MEMORY = 40
+
+
+def unique(client: Any, count: int = MEMORY) -> tuple[list[Any], list[Any]]:
+    """Futures of what can be made once only, and their results."""
+    futures = client.map(lambda number: (number, os.urandom(8)), range(count), pure=False)
+    return futures, client.gather(futures)
+
+
+@pytest.mark.parametrize("action", ["Vacate", "Remove"])
+def test_an_evicted_worker_hands_its_data_over(make: Callable[..., Any], queue: Queue, action: str) -> None:
+    cluster = make(n_workers=3)
+    come(cluster, 3)
+    with cluster.get_client() as client:
+        futures, before = unique(client)
+        holders = {address for places in client.who_has(futures).values() for address in places}
+        assert len(holders) == 3
+        job = job_of_a_worker(queue, cluster)
+        queue.act(action, job)
+        until(lambda: job["DaskWorkerName"] not in cluster.observed, 30, lambda: cluster.explain())
+        assert client.gather(futures, direct=False) == before
+        come(cluster, 3)
+
+
+def test_an_evicted_worker_does_not_wait_for_its_task(make: Callable[..., Any], queue: Queue) -> None:
+    cluster = make(n_workers=1)
+    come(cluster, 1)
+    with cluster.get_client() as client:
+        future = client.submit(time.sleep, 300)
+        until(lambda: client.processing() and any(client.processing().values()), 20)
+        job = job_of_a_worker(queue, cluster)
+        queue.act("Vacate", job)
+        took = until(lambda: job["DaskWorkerName"] not in cluster.observed, 30, lambda: cluster.explain())
+        assert took < 15
+        future.cancel()
+
+
+def gone(queue: Queue, cluster: str, count: int, limit: float) -> float:
+    """Jobs in every state, those that are being removed or have ended too."""
+    return until(
+        lambda: len(queue.jobs(cluster, leaving=True)) == count, limit, lambda: queue.jobs(cluster, leaving=True)
+    )
+
+
+def test_ended_jobs_leave_the_queue_at_once(make: Callable[..., Any], queue: Queue) -> None:
+    cluster = make(n_workers=4)
+    come(cluster, 4)
+    cluster.scale(2)
+    print(f"scaled away: gone after {gone(queue, cluster._name, 2, 15):.1f} s")
+    name = next(iter(cluster.observed))
+    on(f"pkill -KILL -f -- '--name {name} '", host=os.environ["CMSAF_TEST_EXECUTE"])
+    until(lambda: name not in cluster.observed, 15)
+    took = until(lambda: name not in {ad["DaskWorkerName"] for ad in queue.jobs(cluster._name, leaving=True)}, 10)
+    print(f"killed: gone after {took:.1f} s")
+    come(cluster, 2)
+    cluster.close()
+    print(f"closed: gone after {gone(queue, cluster._name, 0, 10):.1f} s")
+
+
+# Whose jobs, and what they reach
+
+
+def test_two_clusters_of_one_user_do_not_meet(make: Callable[..., Any], queue: Queue) -> None:
+    one, other = make(n_workers=2), make(n_workers=2)
+    come(one, 2)
+    come(other, 2)
+    assert one._name != other._name
+    assert not set(one.observed) & set(other.observed)
+    one.close()
+    assert not queue.jobs(one._name)
+    with other.get_client() as client:
+        assert client.submit(sum, [1, 2]).result(timeout=20) == 3
+    assert len(queue.jobs(other._name)) == len(other.observed) == 2
+
+
+def test_the_access_point_says_whose_share_it_is(make: Callable[..., Any], queue: Queue) -> None:
+    lines = {"MY.AccountingGroup": '"cms.prio.bob"', "accounting_group": "cms.prio", "accounting_group_user": "bob"}
+    cluster = make(n_workers=1, job_extra_directives=lines | {"requirements": "false"}, config={"check-pool": False})
+    until(lambda: [ad["JobStatus"] for ad in queue.jobs(cluster._name)] == [1], 20)
+    names = ["AccountingGroup", "AcctGroup", "AcctGroupUser", "DaskClusterName", "CmsafUser", "Owner"]
+    (job,) = queue.jobs(cluster._name, more=names)
+    assert [job[name] for name in names] == [
+        "cms.other.coffea.alice", "cms.other.coffea", "alice", cluster._name, "alice", "alice"
+    ]  # fmt: skip
+    with pytest.raises(Exception, match="edit"):
+        queue.agent.edit(f"ClusterId == {job['ClusterId']}", "AccountingGroup", '"cms.prio.bob"')
+    (job,) = queue.jobs(cluster._name, more=names)
+    assert job["AccountingGroup"] == "cms.other.coffea.alice"
+
+
+KEY = "/etc/condor/passwords.d/cmsaf-hub"
+SMALL = {
+    "universe": "vanilla", "executable": "/bin/sleep", "transfer_executable": "false", "arguments": "1",
+    "should_transfer_files": "YES", "when_to_transfer_output": "ON_EXIT", "initialdir": "/tmp",
+    "request_cpus": "1", "request_memory": "128", "request_disk": "1000", "requirements": "false",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ({"transfer_input_files": KEY}, "submit with -spool"),
+        ({"log": "/etc/condor/passwords.d/mine"}, "submit with -spool"),
+        ({"universe": "scheduler"}, "runs nothing itself"),
+        ({"universe": "local"}, "runs nothing itself"),
+    ],
+)
+def test_the_access_point_opens_and_runs_nothing_of_its_own(queue: Queue, lines: dict[str, str], says: str) -> None:
+    queue.jobs("nobody")
+    with pytest.raises(Exception, match=says):
+        queue.agent.submit(SMALL | lines, ["thief"], spool=False)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("UserLog", '"/etc/condor/passwords.d/mine"'), ("TransferInput", f'"{KEY}"'), ("Iwd", '"/etc/condor/passwords.d"'),
+     ("JobUniverse", "7"), ("HoldReasonCode", "1")],
+)  # fmt: skip
+def test_a_spooled_job_stays_in_its_directory(queue: Queue, attribute: str, value: str) -> None:
+    queue.jobs("nobody")
+    cluster = queue.agent.submit(SMALL, ["thief"])
+    try:
+        with pytest.raises(Exception, match="edit"):
+            queue.agent.edit(f"ClusterId == {cluster}", attribute, value)
+        assert queue.agent.query(f"ClusterId == {cluster}", [attribute])[0].get(attribute) != value.strip('"')
+        queue.agent.edit(f"ClusterId == {cluster}", "JobPrio", "1")
+    finally:
+        queue.agent.remove(f"ClusterId == {cluster}", "seen")
+
+
+def test_an_execute_host_can_still_hold(queue: Queue) -> None:
+    queue.jobs("nobody")
+    cluster = queue.agent.submit(SMALL | {"executable": "/no/such", "requirements": "true"}, ["broken"])
+    names = ["JobStatus", "HoldReasonCode"]
+    try:
+        until(
+            lambda: queue.agent.query(f"ClusterId == {cluster}", names)[0].get("HoldReasonCode") == 6, 40,
+            lambda: queue.agent.query(f"ClusterId == {cluster}", []),
+        )  # fmt: skip
+    finally:
+        queue.agent.remove(f"ClusterId == {cluster}", "seen")
+
+
+def test_own_files_travel_beside_the_certificates(make: Callable[..., Any], queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine\n")
+    cluster = make(n_workers=1, job_extra_directives={"transfer_input_files": str(tmp_path / "mine.txt")})
+    come(cluster, 1)
+    with cluster.get_client() as client:
+        found = client.run(lambda: Path(os.environ["_CONDOR_SCRATCH_DIR"], "mine.txt").read_text())
+    assert list(found.values()) == ["mine\n"]
 
 
 # 3. Why, in words

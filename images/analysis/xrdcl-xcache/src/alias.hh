@@ -17,7 +17,6 @@ struct Target {
 
 // What XCACHE_HOST and XCACHE_PORT say; a null pointer is an unset variable.
 Target target_from(const char* host, const char* port);
-Target target_from_environment();
 
 // `url` with the alias's host and port replaced by the target's; any other
 // URL comes back as it is.
@@ -25,6 +24,17 @@ std::string rewrite(const std::string& url, const Target& target);
 
 // Does this URL name the alias?
 bool is_alias(const std::string& url);
+
+// The URL with TLS asked for: root becomes roots.
+std::string with_tls(const std::string& url);
+
+// Parameters of what stands after the first question mark, as XRootD takes them.
+bool has_parameter(const std::string& url, const std::string& name);
+std::string with_parameter(const std::string& url, const std::string& name, const std::string& value);
+std::string without_parameter(const std::string& url, const std::string& name);
+
+// A value of the user's, fit for a message: of bounded length, printable.
+std::string shown(const std::string& value);
 
 }  // namespace cmsaf
 

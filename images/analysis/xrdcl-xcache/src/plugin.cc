@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What XrdCl loads: the factory of files and file systems of the alias.
-#include <string>
+#include "plugin.hh"
 
-#include "XrdCl/XrdClPlugInInterface.hh"
-#include "XrdVersion.hh"
 #include "file.hh"
 #include "filesystem.hh"
 
-namespace {
+namespace cmsaf {
 
-class Factory : public XrdCl::PlugInFactory {
- public:
-  XrdCl::FilePlugIn* CreateFile(const std::string&) override { return new cmsaf::XcacheFile(); }
-  XrdCl::FileSystemPlugIn* CreateFileSystem(const std::string& url) override {
-    return new cmsaf::XcacheFileSystem(url);
-  }
-};
+XrdCl::FilePlugIn* Factory::CreateFile(const std::string&) { return new XcacheFile(); }
 
-}  // namespace
+XrdCl::FileSystemPlugIn* Factory::CreateFileSystem(const std::string& url) {
+  return new XcacheFileSystem(url);
+}
+
+}  // namespace cmsaf
+
+// The two names that XrdCl looks up; release 5 marks neither as visible.
+#pragma GCC visibility push(default)
 
 // XRootD compares this with its own version before it loads the plug-in.
 XrdVERSIONINFO(XrdClGetPlugIn, XrdClXcache)
 
-extern "C" XrdEXPORT void* XrdClGetPlugIn(const void*) {
-  return static_cast<XrdCl::PlugInFactory*>(new Factory());
+extern "C" void* XrdClGetPlugIn(const void*) {
+  return static_cast<XrdCl::PlugInFactory*>(new cmsaf::Factory());
 }
+
+#pragma GCC visibility pop

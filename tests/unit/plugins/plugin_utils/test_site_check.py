@@ -48,12 +48,21 @@ DEFAULTS = {
     "htcondor_token_port": 9620,
     "htcondor_token_lifetime": 43200,
     "jupyterhub_token_service": "https://{{ groups['condor_access_point'] | first }}:9620",
+    "jupyterhub_login": {"kind": "password"},
+    "facility_admins": [],
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
+    "xcache_path": "/store",
+    "xcache_port": 1094,
+    "xcache_issuers": [],
+    "xcache_https_port": 0,
 }
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
 MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
+
+# A site with a login service.
+LOGIN = {"kind": "oidc", "client_id": "hub", "issuer": "https://login.test", "allowed_groups": ["cms"]}
 
 
 @pytest.fixture
@@ -76,6 +85,11 @@ def everywhere(**variables: Any) -> Callable[[Site], None]:
             values.update(variables)
 
     return change
+
+
+def no_client_secret(site: Site) -> None:
+    everywhere(jupyterhub_login=LOGIN)(site)
+    site.missing_files = {"hub-login-client-secret": "no /s/hub-login-client-secret"}
 
 
 def on(host: str, **variables: Any) -> Callable[[Site], None]:
@@ -108,7 +122,56 @@ def without(name: str) -> Callable[[Site], None]:
     return change
 
 
+ISSUER = {
+    "name": "cms",
+    "url": "https://cms-auth.web.cern.ch/",
+    "audiences": ["https://xcache.af.test"],
+    "base_paths": ["/"],
+}
+
+
+def issuer(**change: Any) -> Callable[[Site], None]:
+    return everywhere(xcache_issuers=[{**ISSUER, **change}])
+
+
+def issuer_without(key: str) -> Callable[[Site], None]:
+    return everywhere(xcache_issuers=[{name: value for name, value in ISSUER.items() if name != key}])
+
+
 BAD = [
+    *[(issuer_without(key), f"xcache_issuers[0].{key}: found nothing. Set it") for key in ISSUER],
+    *[
+        (issuer(url=url), f"xcache_issuers[0].url: found {url!r}. Set an https URL")
+        for url in (
+            "http://issuer.test",
+            "issuer.test",
+            "https://issuer.test?x",
+            "https://i.test\nbase_path = /",
+            "https://",
+        )
+    ],
+    *[
+        (issuer(base_paths=[path]), f"xcache_issuers[0].base_paths: found {path!r}. Set absolute paths")
+        for path in ("store", "/store/", "/store/../etc", "/store//x", "/a b", "/a,/b", "/.", "", "/store\n", 7)
+    ],
+    (issuer(base_paths=["/stored"]), "xcache_issuers[0].base_paths: found '/stored'. Set a path above or below /store"),
+    (issuer(base_paths=[]), "xcache_issuers[0].base_paths: found []. Write a list that is not empty"),
+    (issuer(base_paths="/store"), "xcache_issuers[0].base_paths: found '/store'. Write a list"),
+    (issuer(restricted_paths=["user"]), "xcache_issuers[0].restricted_paths: found 'user'. Set absolute paths"),
+    (issuer(audiences=[]), "xcache_issuers[0].audiences: found []. Write a list that is not empty"),
+    (issuer(audiences=['a", "b']), "xcache_issuers[0].audiences: found 'a\", \"b'. Set words of ASCII"),
+    (issuer(name="a]\n[Global"), "xcache_issuers[0].name: found 'a]\\n[Global'. Set letters"),
+    (issuer(onmissing="allow"), "xcache_issuers[0].onmissing: found 'allow'. Remove it: known are name, url"),
+    (everywhere(xcache_issuers=["https://i.test"]), "xcache_issuers[0]: found 'https://i.test'. Write name, url"),
+    (
+        everywhere(xcache_issuers=[ISSUER, {**ISSUER, "url": "https://other.test"}]),
+        "xcache_issuers: found name 'cms' 2 times. Write each issuer once",
+    ),
+    (
+        everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other"}]),
+        "xcache_issuers: found url 'https://cms-auth.web.cern.ch/' 2 times. Write each issuer once",
+    ),
+    (everywhere(xcache_https_port=1094), "xcache_https_port: found 1094. Set a free port"),
     (group("gateway"), "group gateway: found 0 hosts. Put at least 1 into it"),
     (group("authority", "c1", "w1"), "group authority: found 2 hosts. Put exactly 1 into it"),
     (group("condor_execute"), "group condor_execute: found 0 hosts. Put at least 1 into it"),
@@ -200,6 +263,19 @@ BAD = [
     (on("c1", jupyterhub_token_service="https://m1:99999"), "jupyterhub_token_service: found 'https://m1:99999'. Set"),
     (on("c1", jupyterhub_token_service="https://m1:9620/v1"), "jupyterhub_token_service: found 'https://m1:9620/v1'."),
     (on("c1", jupyterhub_token_service=""), "jupyterhub_token_service: found ''. Set https://host:port"),
+    (everywhere(jupyterhub_login={**LOGIN, "client_id": ""}), "jupyterhub_login.client_id: found nothing. Set what"),
+    (everywhere(jupyterhub_login={**LOGIN, "issuer": ""}), "jupyterhub_login.issuer: found ''. Set the provider's"),
+    (everywhere(jupyterhub_login={**LOGIN, "issuer": "http://l.test"}), "jupyterhub_login.issuer: found 'http://l.te"),
+    (everywhere(jupyterhub_login={**LOGIN, "kind": "cilogon"}), "jupyterhub_login.identity_providers: found nothing."),
+    (
+        everywhere(jupyterhub_login={**LOGIN, "identity_providers": {"https://a.test": ["A.test"]}}),
+        "jupyterhub_login.identity_providers[https://a.test]: found ['A.test']. Set a list of domains in lower case",
+    ),
+    (
+        everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}),
+        "jupyterhub_login: found nobody who may enter. Set allowed_groups, allowed_users or everybody in it",
+    ),
+    (no_client_secret, "jupyterhub_login: found no /s/hub-login-client-secret. Put there what the provider gave"),
     (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
     (
         on("c1", jupyterhub_credential_lifetime=86400),
@@ -225,10 +301,17 @@ GOOD = [
     everywhere(mirror_checksums={"a": f"sha256:{SUM}"}),
     everywhere(xcache_xrootd_version="6.10.0"),
     everywhere(htcondor_token_port=9700, jupyterhub_token_service="https://m1:9700"),
+    everywhere(jupyterhub_login=LOGIN),
+    everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}, facility_admins=["boss"]),
+    everywhere(jupyterhub_login={"kind": "values"}),
     # A pool that others run has its own rules.
     on("c1", jupyterhub_token_service="https://tokens.pool.example.org:443", jupyterhub_credential_lifetime=86400),
     on("c1", jupyterhub_signing_key="/etc/condor/passwords.d/hub", jupyterhub_credential_lifetime=86400),
     everywhere(htcondor_token_lifetime=86400, jupyterhub_credential_lifetime=86400),
+    issuer(),
+    issuer(base_paths=["/store", "/store/user"], restricted_paths=["/store/user"], audiences=["https://a.test", "b"]),
+    everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other", "url": "https://other.test:9443/a"}]),
+    everywhere(xcache_https_port=8443),
     everywhere(xcache_image="r.test:5000/xrootd:v6.2.0"),
     everywhere(xcache_image=f"r.test/xrootd@sha256:{SUM}"),
     everywhere(xcache_image="r.test/cmsaf/xrootd:0.1.0"),
@@ -320,3 +403,11 @@ def test_own_images_hold_to_the_floors(image: str) -> None:
 
 def test_floors_are_versions() -> None:
     assert all(version(floor) for floor, _ in FLOORS.values())
+
+
+def test_all_mistakes_of_an_issuer_are_in_one_list(site: Site) -> None:
+    wrong = {"name": "a", "url": "http://a.test", "audiences": ["x"], "base_paths": ["store"]}
+    everywhere(xcache_issuers=[wrong, {**wrong, "base_paths": []}])(site)
+    names = [problem.variable for problem in problems(site)]
+    of_one = [f"xcache_issuers[{n}].{key}" for n in (0, 1) for key in ("url", "base_paths")]
+    assert names == [*of_one, "xcache_issuers", "xcache_issuers"]

@@ -16,6 +16,7 @@ import yaml
 from cmsaf_dask import description, renewal, secrets
 from cmsaf_dask.check import Check
 from cmsaf_dask.explain import Explaining
+from cmsaf_dask.panel import Shown
 from cmsaf_dask.pool import Batch, Pool, PoolError
 from cmsaf_dask.scaling import Scaling
 from cmsaf_dask.watch import PROJECTION
@@ -28,7 +29,7 @@ __all__ = ["HTCondorCluster", "HTCondorJob", "load_defaults"]
 
 logger = logging.getLogger(__name__)
 
-PASSED_ON = ("XCACHE_HOST", "XCACHE_PORT")
+PASSED_ON = ("XCACHE_HOST", "XCACHE_PORT", "XCACHE_AUTHZ")
 DEFAULTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cmsaf.yaml").read_text())["jobqueue"]["cmsaf"]
 
 
@@ -76,7 +77,7 @@ class HTCondorJob(JobqueueJob):
         self._event_finished.set()
 
 
-class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
+class HTCondorCluster(Shown, Explaining, Scaling, JobqueueCluster):
     """Dask workers as HTCondor jobs of the user.
 
     Made without arguments it takes all from the server it runs in (variables CMSAF_*, /etc/cmsaf-secrets) and from
@@ -198,6 +199,7 @@ class HTCondorCluster(Explaining, Scaling, JobqueueCluster):
                 processes=job.worker_processes,
                 death_timeout=_option(self._job_kwargs, "death_timeout", config["death-timeout"]),
                 lease=config["lease"],
+                vacate_time=config["retire-timeout"],
                 directory=None if self._outputs is None else str(self._outputs),
                 image=self.worker_image,
                 user=self.user,

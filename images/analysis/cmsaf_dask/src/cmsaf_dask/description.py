@@ -17,7 +17,8 @@ __all__ = [
 FIRST_PORT = 8786
 # Until when, by the access point's clock, a job may wait without a sign of its Dask cluster.
 LEASE = "DaskLease"
-KEEP = 60
+KEEP = 30
+INPUTS = "transfer_input_files"
 PYTHON = "/opt/cmsaf/bin/python"
 
 
@@ -33,6 +34,7 @@ class WorkerJob:
     processes: int = 1
     death_timeout: float = 60
     lease: int = 45
+    vacate_time: float = 60
     directory: str | None = None
     image: str | None = None
     user: str | None = None
@@ -98,6 +100,7 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
     arguments = ["-m", "cmsaf_dask.worker", "--scheduler", job.scheduler, "--name", "$(DaskName)"]
     arguments += ["--nthreads", str(max(1, job.cores // job.processes))]
     arguments += ["--memory-limit", str(job.memory // job.processes), "--death-timeout", f"{job.death_timeout:g}"]
+    arguments += ["--vacate-time", f"{job.vacate_time:g}"]
     arguments += ["--processes", str(job.processes)] if job.processes > 1 else []
     arguments += ["--local-directory", job.local_directory] if job.local_directory else []
     lines = {
@@ -114,8 +117,12 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
         "output": "$(DaskName).out",
         "error": "$(DaskName).err",
         "batch_name": job.cluster,
-        # By default a spooled job stays for ten days after its end; ours for as long as it takes to fetch its output.
-        "leave_in_queue": f"JobStatus == 4 && time() - EnteredCurrentStatus < {KEEP} && (StageOutFinish ?: 0) == 0",
+        # By default a spooled job stays for ten days after its end. Ours goes at once; where something went wrong, after
+        # as long as it takes to fetch what it wrote.
+        "leave_in_queue": "JobStatus == 4 && (ExitBySignal || ExitCode =!= 0) "
+        f"&& time() - EnteredCurrentStatus < {KEEP} && (StageOutFinish ?: 0) == 0",
+        # What an execute host gives a job between the word and the kill, to hand its data over.
+        "job_max_vacate_time": f"{job.vacate_time:g}",
         # Whoever made it is gone. The one on the right is renewed while he is there; the left one gives him time to.
         "periodic_remove": f"(JobStatus == 1 || JobStatus == 5) && time() - EnteredCurrentStatus > {job.lease} "
         f"&& time() > ({LEASE} ?: 0)",
@@ -134,11 +141,14 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
         services = ["dask", *(f"dask{index}" for index in range(1, job.processes))]
         lines["container_service_names"] = ",".join(services)
         lines |= {f"{name}_container_port": str(FIRST_PORT + index) for index, name in enumerate(services)}
-    if files:
-        lines["transfer_input_files"] = ",".join(map(str, files))
+    own = [name.strip() for name in str(job.extra.get(INPUTS, "")).split(",") if name.strip()]
+    if files or own:
+        lines[INPUTS] = ",".join([*map(str, files), *own])
         lines["encrypt_input_files"] = "*"
     if job.environment:
         lines["environment"] = quote_environment(job.environment)
+    if job.user:
+        lines["MY.CmsafUser"] = quote_string(job.user)
     if job.server:
         lines["MY.CmsafServer"] = quote_string(job.server)
     group = accounting_group(job.group, job.user)
@@ -146,7 +156,7 @@ def describe(job: WorkerJob, files: Sequence[Path]) -> dict[str, str]:
         lines["MY.AccountingGroup"] = quote_string(group)
     if "periodic_remove" in job.extra:
         lines["periodic_remove"] = f"({lines['periodic_remove']}) || ({job.extra['periodic_remove']})"
-    lines |= {name: str(value) for name, value in job.extra.items() if name != "periodic_remove"}
+    lines |= {name: str(value) for name, value in job.extra.items() if name not in ("periodic_remove", INPUTS)}
     return {name: value for name, value in lines.items() if name not in job.skip}
 
 

@@ -19,10 +19,14 @@ logger = logging.getLogger(__name__)
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 LIMIT = 64 * 2**20
+FIRST_PAUSES = (0.5, 1.0, 2.0)
 
 
 class PoolError(RuntimeError):
     """A call to the pool failed; the message says which, where and what was found."""
+
+    # Whether it looks like a connection that failed.
+    passing = False
 
 
 class PoolUnreachable(PoolError):
@@ -87,8 +91,7 @@ class Pool:
                         await self._end()
                     if self._process is None or self._process.returncode is not None:
                         self._tokens = tokens
-                        self._process = await self._start()
-                        await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
+                        await self._locate()
                     return await self._exchange(name, arguments)
             except TimeoutError:
                 await self._end()
@@ -100,6 +103,23 @@ class Pool:
                 # The answer of the call given up would be taken for the next one's.
                 await self._end()
                 raise
+
+    async def _locate(self) -> None:
+        """Find the access point. At first nothing tells a pool that is not there from one connection that failed."""
+        for pause in FIRST_PAUSES:
+            try:
+                await self._ask_where()
+            except PoolError as error:
+                if self._reached or not error.passing:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause)
+        await self._ask_where()
+
+    async def _ask_where(self) -> None:
+        self._process = await self._start()
+        await self._exchange("locate", {"collector": self.collector, "name": self.schedd})
 
     async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -135,7 +155,9 @@ class Pool:
             if unreachable:
                 # One that was started again has another address.
                 await self._end()
-            raise kind(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
+            problem = kind(f"{name} at {self.where}: {answer['error']} ({answer['type']})")
+            problem.passing = not answer["final"] and _unreachable("", answer["error"])
+            raise problem
         self._reached = True
         return answer["result"]
 

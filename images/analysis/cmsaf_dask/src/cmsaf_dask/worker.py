@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from distributed import Worker
     from distributed.security import Security
 
 from cmsaf_dask import secrets
 
 FIRST_PORT = 8786
 PORT_WAIT = 60.0
+# Of the time between SIGTERM and the kill, for the end itself.
+LAST = 5.0
 
 
 def read_ad(text: str) -> dict[str, str]:
@@ -112,6 +115,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--nthreads", type=int, default=1, help="threads of a process")
     parser.add_argument("--memory-limit", type=int, default=None, help="bytes of a process")
     parser.add_argument("--death-timeout", type=float, default=60, help="seconds without a scheduler until the end")
+    parser.add_argument("--vacate-time", type=float, default=60, help="seconds between HTCondor's SIGTERM and its kill")
     parser.add_argument("--processes", type=int, default=1, help="worker processes of this job")
     parser.add_argument("--index", type=int, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--local-directory", default=None, help="default: the job's scratch directory")
@@ -150,9 +154,25 @@ async def run(options: argparse.Namespace, scratch: Path) -> None:
     ending: set[asyncio.Task[Any]] = set()
     for number in (signal.SIGTERM, signal.SIGINT):
         # HTCondor's soft kill: hand over what is in memory, then go.
-        loop.add_signal_handler(number, lambda: ending.add(loop.create_task(worker.close_gracefully())))
+        loop.add_signal_handler(number, lambda: ending.add(loop.create_task(hand_over(worker, options.vacate_time))))
     async with worker:
         await worker.finished()
+
+
+async def hand_over(worker: Worker, limit: float) -> None:
+    """Give away what is in memory and end, before HTCondor kills. A task that runs does not end earlier for waiting."""
+    from distributed.core import Status
+
+    if worker.status in (Status.closing, Status.closing_gracefully, Status.closed):
+        return
+    try:
+        async with asyncio.timeout(max(1.0, limit - LAST)):
+            await worker.scheduler.retire_workers(
+                workers=[worker.address], close_workers=False, remove=True, stimulus_id=f"evicted-{time.time()}"
+            )
+    except (OSError, TimeoutError) as error:
+        print(f"Handing over the data of {worker.name}: {error or 'no answer in time'}", file=sys.stderr)
+    await worker.close(timeout=LAST / 2, executor_wait=False, nanny=False, reason="evicted")
 
 
 def wait_for_all(children: Sequence[subprocess.Popen[bytes]]) -> int:

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hub of the test: cmsaf_hub's own configuration, with a spawner that needs no cluster."""
+
+import json
+import os
+from pathlib import Path
+
+import cmsaf_hub
+
+folder = Path(os.environ["CMSAF_TEST_LOGIN"])
+c = get_config()  # noqa: F821  # JupyterHub's loader provides it
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.bind_url = os.environ["CMSAF_TEST_HUB"]
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:" + os.environ["CMSAF_TEST_PORT"]
+c.JupyterHub.ssl_key, c.JupyterHub.ssl_cert = str(folder / "tls.key"), str(folder / "tls.crt")
+c.JupyterHub.db_url = f"sqlite:///{folder}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = str(folder / "cookie-secret")
+c.JupyterHub.services = []
+c.CryptKeeper.keys = [os.urandom(32)]
+c.Spawner.cmd = ["false"]
+cmsaf_hub.configure(c, json.loads((folder / "values.json").read_text()))
