@@ -92,6 +92,8 @@ def pool(state: State) -> None:
         state["pool"] = hub.run(cells.cell(cells.RUN), settings["limit"])
     with stage(state, "Draw the histogram", "pool"):
         state["plot"] = hub.run(cells.cell(cells.PLOT), settings["limit"])
+    with stage(state, "Name the workers", "owners"):
+        state["present"] = hub.run(cells.cell(cells.PRESENT), settings["limit"])
 
 
 def probe(state: State) -> None:

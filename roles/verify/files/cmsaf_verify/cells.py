@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CLOSE", "LOCAL", "PLOT", "PROBE_CACHE", "PROBE_SCHEDD", "RUN", "SCALE", "WAIT", "cell"]
+__all__ = ["CLOSE", "LOCAL", "PLOT", "PRESENT", "PROBE_CACHE", "PROBE_SCHEDD", "RUN", "SCALE", "WAIT", "cell"]
 
 LOCAL = """
 import missing_et
@@ -62,6 +62,18 @@ matplotlib.use("agg")
 buffer = io.BytesIO()
 missing_et.plot(result).savefig(buffer, format="png", dpi=80, bbox_inches="tight")
 answer(base64.b64encode(buffer.getvalue()).decode())
+"""
+
+# A pool may send workers back at any time; others have come in their place.
+PRESENT = """
+ended = " (ended)"
+answer({{
+    "workers": registered(),
+    "ended": dict(
+        (name.removesuffix(ended), str(text)[-2000:])
+        for name, text in cluster.logs().items() if name.endswith(ended)
+    ),
+}})
 """
 
 CLOSE = """

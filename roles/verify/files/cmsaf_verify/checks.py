@@ -85,7 +85,7 @@ def _spread(evidence: Evidence) -> tuple[bool, str]:
 
 def _owners(evidence: Evidence) -> tuple[bool, str]:
     jobs, identity = evidence["jobs"], evidence["settings"]["identity"]
-    workers = {worker["name"] for worker in evidence["arrived"]["workers"]}
+    workers = {worker["name"] for worker in evidence["present"]["workers"]}
     without = workers - {str(job.get("DaskWorkerName")) for job in jobs}
     owners = sorted({str(job.get("User")) for job in jobs})
     clusters = sorted({int(job["ClusterId"]) for job in jobs})
@@ -94,6 +94,8 @@ def _owners(evidence: Evidence) -> tuple[bool, str]:
     found += f"{', '.join(map(str, clusters)) or 'none'}, accounting group {', '.join(groups) or 'none'}"
     if without:
         found += f"; no job for {', '.join(sorted(without))}"
+    for name, text in evidence["present"]["ended"].items():
+        found += f"; {name} ended meanwhile, its last line: {(text.strip().splitlines() or ['none'])[-1]}"
     return bool(jobs) and owners == [identity] and not without, found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["as_html", "as_json"]
 
-KEPT = ("began", "first_failed", "stages", "arrived", "cluster", "origin_bytes", "kernel")
+KEPT = ("began", "first_failed", "stages", "arrived", "present", "cluster", "origin_bytes", "kernel")
 RUNS = {
     "first": "In the server, first reading",
     "again": "In the server, from the cache",
