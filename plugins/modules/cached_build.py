@@ -142,7 +142,6 @@ log:
 import fcntl
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 
@@ -163,6 +162,10 @@ from ansible_collections.cmsaf.facility.plugins.module_utils._registry import (
 )
 
 TAIL = 30
+# The log is there to be read while a build runs, which may take long.
+TO_LOG = ("/bin/sh", "-c", 'log="$1"; shift; exec >"$log" 2>&1 </dev/null; exec "$@"', "build")
+# Of the shell, for what is no program.
+NOT_STARTED = (126, 127)
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "inputs": {"type": "list", "elements": "path", "default": []},
@@ -197,6 +200,7 @@ class Build:
     """One build: its key, what there is already, and the command."""
 
     def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
         self.params = module.params
         self.name = module.params["name"]
         self.outputs = [Output(**output) for output in module.params["outputs"]]
@@ -268,25 +272,21 @@ class Build:
         if self.image:
             added["IMAGE"] = f"{self.image['registry']}/{self.image['repository']}:key-{self.key}"
         given = {**self.params["host_environment"], **self.params["environment"]}
-        environment = {**os.environ, **{name: str(value) for name, value in given.items()}, **added}
+        environment = {name: str(value) for name, value in given.items()} | added
         argv = [part.replace("$OUTPUT", folder) for part in self.params["argv"]]
         started = time.monotonic()
-        with open(self.log_path, "wb") as log:
-            try:
-                code = subprocess.run(
-                    argv,
-                    check=False,
-                    cwd=self.params["chdir"],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                ).returncode
-            except OSError as error:
-                raise CacheError(
-                    f"Starting {argv[0]} to build {self.name} failed: {error.strerror}. Set the option argv or chdir."
-                ) from error
+        code, _, error = self.module.run_command(
+            [*TO_LOG, self.log_path, *argv],
+            cwd=self.params["chdir"],
+            environ_update=environment,
+            expand_user_and_vars=False,
+            ignore_invalid_cwd=False,
+        )
         self.seconds = round(time.monotonic() - started)
+        if code in NOT_STARTED:
+            raise CacheError(
+                f"Starting {argv[0]} to build {self.name} failed: {self.tail() or error}. Set the option argv or chdir."
+            )
         if code:
             raise CacheError(
                 f"Building {self.name} failed after {self.seconds} s with exit code {code}. The log {self.log_path} ends:\n{self.tail()}"

@@ -130,11 +130,14 @@ address = own[0]
 answer({{"own": own[-1], "anonymous": attempt("", address)[-1], "expired": attempt({token}, address)[-1]}})
 """
 
-# The cache as seen with the user's own token, with none, and with another: a file that it certainly holds by now.
+# The cache as seen with the user's own token, with none, and with another: a file that it certainly holds by now. By its
+# own name where it should refuse: the plug-in would not even ask it without a token.
 PROBE_CACHE = """
 import os, subprocess, sys, tempfile
 import missing_et
 
+alias = missing_et.files()[0]
+direct = alias.replace("root://xcache/", "roots://%s:%s/" % (os.environ["XCACHE_HOST"], os.environ["XCACHE_PORT"]))
 PROGRAM = '''
 import sys
 from XRootD import client
@@ -159,8 +162,9 @@ def attempt(token):
             environment["BEARER_TOKEN_FILE"] = os.path.join(folder, "token")
             with open(os.open(environment["BEARER_TOKEN_FILE"], os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
                 file.write(token)
-        done = subprocess.run([sys.executable, "-c", PROGRAM, missing_et.files()[0]], env=environment, text=True,
-                              capture_output=True, timeout=150)
+        url = alias if token is None else direct
+        done = subprocess.run([sys.executable, "-c", PROGRAM, url], env=environment, text=True, capture_output=True,
+                              timeout=150)
     return (done.stdout.strip() or done.stderr.strip()[-500:]).splitlines()[-1]
 
 answer({{"own": attempt(None), "anonymous": attempt(""), "expired": attempt({token})}})
