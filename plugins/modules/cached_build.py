@@ -275,7 +275,7 @@ class Build:
         environment = {name: str(value) for name, value in given.items()} | added
         argv = [part.replace("$OUTPUT", folder) for part in self.params["argv"]]
         started = time.monotonic()
-        code, _, error = self.module.run_command(
+        code, _out, error = self.module.run_command(
             [*TO_LOG, self.log_path, *argv],
             cwd=self.params["chdir"],
             environ_update=environment,
