@@ -275,17 +275,17 @@ class Build:
         environment = {name: str(value) for name, value in given.items()} | added
         argv = [part.replace("$OUTPUT", folder) for part in self.params["argv"]]
         started = time.monotonic()
-        code, _out, error = self.module.run_command(
+        code = self.module.run_command(
             [*TO_LOG, self.log_path, *argv],
             cwd=self.params["chdir"],
             environ_update=environment,
             expand_user_and_vars=False,
             ignore_invalid_cwd=False,
-        )
+        )[0]
         self.seconds = round(time.monotonic() - started)
         if code in NOT_STARTED:
             raise CacheError(
-                f"Starting {argv[0]} to build {self.name} failed: {self.tail() or error}. Set the option argv or chdir."
+                f"Starting {argv[0]} to build {self.name} failed: {self.tail()}. Set the option argv or chdir."
             )
         if code:
             raise CacheError(
