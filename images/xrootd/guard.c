@@ -9,18 +9,22 @@
  *     identifier, caveats of the first party, signature) before the library sees it.
  *   - what a client writes into a URL, a token too, is passed on to the origin, which takes it for the cache's own. The
  *     token is taken out, so that users' tokens go no further than the cache, which asks with its own.
+ *   - a server knows one secret of its macaroons, so that another in its place ends all tokens at once. While the file
+ *     that $CMSAF_MACAROON_SECRET_NEXT names is there, tokens of the secret in it are good too.
  *
  * For the first two nobody needs more than a connection. To be deleted when every XRootD that the image may hold does
  * without: molecule/xcache shows it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What this stands in front of; a server without it cannot work, and must not work without the guard. */
 static void *behind(const char *library, const char *name)
@@ -176,4 +180,49 @@ void *macaroon_deserialize(const char *token, int *error)
         token = ".";
     free(data);
     return real(token, error);
+}
+
+/* Bytes of the secret that is to come; -1 if there is none, or a short one. */
+static long next_secret(unsigned char *secret, size_t most)
+{
+    const long shortest = 32;
+    const char *path = getenv("CMSAF_MACAROON_SECRET_NEXT");
+    char *text = malloc(most);
+    size_t kept = 0;
+    long size = -1;
+    int file = path && text ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    if (file >= 0) {
+        ssize_t length = read(file, text, most);
+
+        for (ssize_t at = 0; at < length; at++)
+            if (!strchr(" \t\r\n", text[at]))
+                text[kept++] = text[at];
+        /* What fills the buffer may be longer. */
+        if (length < (ssize_t)most)
+            size = decode(text, kept, secret);
+        explicit_bzero(text, most);
+        close(file);
+    }
+    free(text);
+    return size >= shortest ? size : -1;
+}
+
+int macaroon_verify(const void *verifier, const void *token, const unsigned char *key, size_t key_size, void **others,
+                    size_t count, int *error)
+{
+    static int (*real)(const void *, const void *, const unsigned char *, size_t, void **, size_t, int *);
+    unsigned char next[1024];
+    int refused;
+    long size;
+
+    REAL("libmacaroons.so.0", "macaroon_verify");
+    refused = real(verifier, token, key, key_size, others, count, error);
+    if (!refused)
+        return 0;
+    size = next_secret(next, sizeof next);
+    if (size > 0)
+        refused = real(verifier, token, next, (size_t)size, others, count, error);
+    explicit_bzero(next, sizeof next);
+    return refused;
 }

@@ -26,7 +26,10 @@ INVENTORY = {
         },
         "children": {
             name: {"hosts": {"one.af.test": None}}
-            for name in ("condor_manager", "condor_access_point", "condor_execute", "gateway", "mirror")
+            for name in (
+                *("condor_manager", "condor_access_point", "condor_execute", "gateway", "kube_control_plane"),
+                *("mirror", "origin", "xcache"),
+            )
         },
     }
 }
@@ -48,14 +51,6 @@ def test_a_class_that_is_not_there_is_refused_with_a_list(arguments: tuple[str, 
     assert "UNREACHABLE" not in said
 
 
-@pytest.mark.parametrize("name", VARS["_rotate_by_hand"])
-def test_a_class_that_is_replaced_by_hand_is_refused_by_name(name: str, tmp_path: Path) -> None:
-    code, said = run(tmp_path, "-e", f"rotate={name}")
-    assert code != 0
-    assert f'"{name}": not available as a playbook, docs/secrets.md says how' in said
-    assert "UNREACHABLE" not in said
-
-
 @pytest.mark.parametrize("name", VARS["_rotate_classes"])
 def test_check_mode_is_refused_and_else_hosts_are_asked(name: str, tmp_path: Path) -> None:
     code, said = run(tmp_path, "-e", f"rotate={name}", "--check")
@@ -70,3 +65,22 @@ def test_every_class_has_tasks_hosts_and_words(name: str) -> None:
     assert re.search(rf"^      {name}: ", PLAYBOOK.read_text(encoding="utf-8"), re.M)
     assert f"| `{name}` |" in (ROOT / "docs" / "secrets.md").read_text(encoding="utf-8")
     assert f"V({name})" in (ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+
+
+def test_every_certificate_has_a_way_to_its_service() -> None:
+    names = [certificate["name"] for certificate in VARS["_rotate_certificates"]]
+    assert len(set(names)) == len(names)
+    for certificate in VARS["_rotate_certificates"]:
+        assert (ROLE / "tasks" / f"after_{certificate['after']}.yml").exists()
+
+
+def test_certificates_last_as_long_as_their_roles_have_them_made() -> None:
+    """What a rotation makes is what the next run of the site would make."""
+    pki = yaml.safe_load((ROOT / "roles/pki/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    usual = pki["argument_specs"]["certificate"]["options"]["pki_lifetime"]["default"]
+    client = (ROOT / "roles/jupyterhub/tasks/client.yml").read_text(encoding="utf-8")
+    (hub,) = re.findall(r"pki_lifetime: (\d+)", client)
+    assert {one["name"]: one["days"] for one in VARS["_rotate_certificates"]} == {
+        **dict.fromkeys(("mirror", "gateway", "token-service", "origin", "xcache"), usual),
+        "hub-client": int(hub),
+    }

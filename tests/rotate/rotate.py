@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rotate secrets under a session that works: python rotate.py INVENTORY STATE REPORT [CLASS ...]
+
+A user's server keeps a Dask cluster of two workers on the pool. Every few seconds it reads through the cache as a new
+process and in a worker that runs all the time, submits and removes a job as a new process, and has a task computed.
+Meanwhile the playbook replaces one class after the other. Then what was good before is shown to the daemons again.
+STATE holds settings.json (url, ca, password_file); REPORT gets the playbooks' output and rotate.json.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
+from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
+
+CLASSES = ("certificates", "hub_cookies", "macaroon_secret", "origin_secret", "pool_key", "users_key")
+USER = "rotator"
+LIMIT = 600
+# Kinds of old tokens that are to be refused after a class; all others are to be good still.
+REFUSED = {"macaroon_secret": {"cache"}, "origin_secret": {"origin"}, "pool_key": {"collector"}, "users_key": {"queue"}}
+# Seconds without a good answer: nothing but the pool's key stops a service on purpose (docs/secrets.md).
+LONGEST = {("pool_key", "queue"): 120}
+
+BEGIN = '''
+import json, os, subprocess, sys, tempfile, threading, time
+import missing_et
+from cmsaf_dask import HTCondorCluster
+
+FILES = missing_et.files()
+RUN = os.environ.get("CMSAF_RUN", "/run/cmsaf")
+CREDENTIALS = {"cache": RUN + "/bearer_token", "queue": RUN + "/tokens.d/condor_token"}
+READ = """
+import sys
+from XRootD import client
+from XRootD.client.flags import OpenFlags
+file = client.File()
+status, _ = file.open(sys.argv[1], OpenFlags.READ)
+if status.ok:
+    status, data = file.read(0, 65536)
+sys.exit(None if status.ok else "refused: " + " ".join(status.message.split()))
+"""
+QUEUE = """
+from cmsaf_dask.agent import Agent
+agent = Agent()
+ad = agent.condor.Collector(__import__("os").environ["CMSAF_COLLECTOR"]).locate(
+    agent.condor.DaemonType.Schedd, __import__("os").environ["CMSAF_SCHEDD_NAME"])
+agent.schedd = agent.condor.Schedd(ad)
+lines = dict(universe="vanilla", executable="/bin/true", transfer_executable="false", requirements="false")
+agent.remove("ClusterId == %d" % agent.submit(lines, ["probe"]), "probe")
+"""
+
+def process(program, *arguments, **environment):
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env={**os.environ, **environment}, text=True,
+                          capture_output=True, timeout=240)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["exit %d" % done.returncode])[-1])
+
+def in_worker(url):
+    from XRootD import client
+    from XRootD.client.flags import OpenFlags
+    file = client.File()
+    status, _ = file.open(url, OpenFlags.READ)
+    if status.ok:
+        status, data = file.read(0, 65536)
+        file.close()
+    if not status.ok:
+        raise RuntimeError(" ".join(status.message.split()))
+    return len(data)
+
+cluster = HTCondorCluster(cores=1, memory=1500 * 2**20)
+cluster.scale(2)
+client = cluster.get_client()
+client.wait_for_workers(2, timeout=300)
+workers = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+turn = dict(cache=0, worker=0)
+
+def url(kind):
+    turn[kind] += 1
+    return FILES[turn[kind] % len(FILES)]
+
+PROBES = {
+    "cache": lambda: process(READ, url("cache")),
+    "worker": lambda: client.submit(in_worker, url("worker"), pure=False).result(timeout=240),
+    "queue": lambda: process(QUEUE),
+    "task": lambda: client.submit(sum, range(1000), pure=False).result(timeout=240),
+}
+seen = dict((kind, []) for kind in PROBES)
+over = threading.Event()
+
+def watch(kind):
+    while not over.is_set():
+        began = time.monotonic()
+        try:
+            PROBES[kind]()
+            said = ""
+        except Exception as problem:
+            said = "%s: %s" % (type(problem).__name__, problem)
+        seen[kind].append((began, time.monotonic(), said))
+        over.wait(4)
+
+threads = [threading.Thread(target=watch, args=(kind,), daemon=True) for kind in PROBES]
+for thread in threads:
+    thread.start()
+answer({"workers": workers})
+'''
+
+KEEP = """
+kept = dict((kind, open(path).read()) for kind, path in CREDENTIALS.items())
+mark = time.monotonic()
+answer(True)
+"""
+
+LOOK = """
+def gap(records):
+    good = [mark] + [end for begin, end, said in records if not said and end > mark] + [time.monotonic()]
+    return round(max(later - earlier for earlier, later in zip(good, good[1:])), 1)
+
+def old(kind):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "token")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(kept[kind])
+        try:
+            if kind == "cache":
+                process(READ, FILES[0], BEARER_TOKEN_FILE=path, CMSAF_SECRETS=folder, CMSAF_RUN=folder,
+                        XRD_CONNECTIONRETRY="1")
+            else:
+                process(QUEUE, HOME=folder, _CONDOR_SEC_TOKEN_DIRECTORY=folder,
+                        _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY=folder)
+        except RuntimeError as problem:
+            return str(problem)
+    return "good"
+
+now = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+answer({
+    "workers": now,
+    "probes": dict((kind, {
+        "asked": len([1 for record in records if record[1] > mark]),
+        "failed": [said for begin, end, said in records if end > mark and said],
+        "gap": gap(records),
+    }) for kind, records in ((kind, list(records)) for kind, records in seen.items())),
+    "renewed": [kind for kind, path in CREDENTIALS.items() if open(path).read() != kept[kind]],
+    "old": dict((kind, old(kind)) for kind in CREDENTIALS),
+})
+"""
+
+END = """
+over.set()
+for thread in threads:
+    thread.join(60)
+client.close()
+cluster.close()
+answer(cluster.status.name)
+"""
+
+
+def playbook(inventory: str, name: str, log: Path, **values: str) -> None:
+    command = ["ansible-playbook", "-i", inventory, str(ROOT / name)]
+    for key, value in values.items():
+        command += ["-e", f"{key}={value}"]
+    with log.open("a", encoding="utf-8") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, check=False)
+    if done.returncode:
+        raise HubError(f"{name} {values}: exit {done.returncode}; see {log}")
+
+
+def judge(name: str, began: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What is wrong after a class."""
+    wrong = []
+    if found["workers"] != began["workers"]:
+        wrong.append(f"workers were {began['workers']} and are {found['workers']}")
+    for kind, probe in found["probes"].items():
+        allowed = LONGEST.get((name, kind))
+        if probe["failed"] and allowed is None:
+            wrong.append(f"{kind}: {len(probe['failed'])} of {probe['asked']} failed: {probe['failed'][0]}")
+        if allowed is not None and probe["gap"] > allowed:
+            wrong.append(f"{kind}: nothing good for {probe['gap']} s")
+        if not probe["asked"]:
+            wrong.append(f"{kind}: was never asked")
+    for kind, said in found["old"].items():
+        if (said != "good") != (kind in REFUSED.get(name, set())):
+            wrong.append(f"{kind}: the old token is {said}")
+    if name == "hub_cookies" and found["cookie"]:
+        wrong.append("the old cookie is still good")
+    return wrong
+
+
+class Browser:
+    """Whoever is logged in by a cookie."""
+
+    def __init__(self, session: Session, password: str) -> None:
+        hub = Hub(Session(url=session.url, ca=session.ca, user=session.user))
+        if hub.refused(password):
+            raise HubError(f"Logging in at {session.url} as {session.user}: turned away")
+        self.http: requests.Session = hub.http
+        self.url = session.url
+
+    def known(self) -> bool:
+        answer = self.http.get(f"{self.url}/hub/home", timeout=30, allow_redirects=False)
+        return bool(answer.status_code == 200)
+
+
+def rotate(name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path, Path]) -> dict[str, Any]:
+    inventory, state, report = paths
+    log = report / f"{name}.log"
+    browser = Browser(hub.session, Path(settings["password_file"]).read_text(encoding="utf-8").strip())
+    if not browser.known():
+        raise HubError("a cookie that was just given is not known")
+    playbook(inventory, "tests/rotate/old.yml", log, rotate_step="keep", rotate_state=str(state))
+    before = json.loads((state / "answers.json").read_text(encoding="utf-8"))
+    if before["origin"] or before["collector"]:
+        raise HubError(f"the daemons' own tokens are not good before the rotation: {before}")
+    hub.run(KEEP, LIMIT)
+    clock = time.monotonic()
+    playbook(inventory, "playbooks/rotate_secrets.yml", log, rotate=name)
+    seconds = round(time.monotonic() - clock)
+    playbook(inventory, "tests/rotate/old.yml", log, rotate_step="ask", rotate_state=str(state))
+    after = json.loads((state / "answers.json").read_text(encoding="utf-8"))
+    playbook(inventory, "tests/rotate/old.yml", log, rotate_step="forget", rotate_state=str(state))
+    found: dict[str, Any] = hub.run(LOOK, LIMIT)
+    for kind, said in zip(("origin", "collector"), (after["said"][0], " ".join(after["said"][1:])), strict=True):
+        found["old"][kind] = said or "refused" if after[kind] else "good"
+    return found | {"seconds": seconds, "cookie": browser.known()}
+
+
+def show(name: str, found: dict[str, Any], wrong: list[str]) -> None:
+    probes = "; ".join(
+        f"{kind} {probe['asked']} asked, {len(probe['failed'])} failed, longest pause {probe['gap']} s"
+        for kind, probe in found["probes"].items()
+    )
+    old = ", ".join(f"{kind} {'good' if said == 'good' else 'refused'}" for kind, said in found["old"].items())
+    print(f"rotate: {name}: {found['seconds']} s; {probes}; old tokens: {old}", flush=True)
+    for line in wrong:
+        print(f"rotate: {name}: WRONG: {line}", flush=True)
+
+
+def main() -> int:
+    inventory, state, report = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    names = sys.argv[4:] or CLASSES
+    settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
+    hub = Hub(Session(url=settings["url"], ca=settings["ca"], user=USER))
+    results: dict[str, Any] = {}
+    failed = 0
+    try:
+        hub.login(Path(settings["password_file"]).read_text(encoding="utf-8").strip())
+        hub.start(LIMIT)
+        hub.open_kernel()
+        began = hub.run(BEGIN, LIMIT)
+        for name in names:
+            found = rotate(name, hub, settings, (inventory, state, report))
+            wrong = judge(name, began, found)
+            results[name] = found | {"wrong": wrong}
+            failed += bool(wrong)
+            show(name, found, wrong)
+        hub.run(END, LIMIT)
+    except HubError as problem:
+        print(f"rotate: {problem}", file=sys.stderr)
+        failed += 1
+    finally:
+        (report / "rotate.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        if hub.session.token:
+            hub.stop(LIMIT)
+    print(f"rotate: {len(results)} of {len(names)} classes replaced, {failed} with something wrong")
+    return 1 if failed or len(results) < len(names) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
