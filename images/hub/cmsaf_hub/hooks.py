@@ -35,6 +35,10 @@ _SECRET_MODE = 0o440
 _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
+# Calls at once, of all servers that start: each more would open one more connection, and a handshake holds up the event
+# loop for milliseconds.
+_TOGETHER = 4
+_CALL_SECONDS = 30
 
 
 class Hooks:
@@ -43,6 +47,7 @@ class Hooks:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
+        self._calls = asyncio.Semaphore(_TOGETHER)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -78,13 +83,13 @@ class Hooks:
         owner = objects.owner(pod)
         api = spawner.api
         await asyncio.gather(
-            _renew(
+            self._renew(
                 f"Secret {server.secret}",
                 api.create_namespaced_secret,
                 api.delete_namespaced_secret,
                 objects.secret(server, minted, owner),
             ),
-            _renew(
+            self._renew(
                 f"Service {server.service}",
                 api.create_namespaced_service,
                 api.delete_namespaced_service,
@@ -118,33 +123,39 @@ class Hooks:
             dask_domain=self.settings.dask.domain,
         )
 
-
-async def _renew(
-    what: str,
-    create: Callable[..., Awaitable[Any]],
-    delete: Callable[..., Awaitable[Any]],
-    manifest: dict[str, Any],
-) -> None:
-    """Create an object; one left from an earlier server of this name goes first."""
-    metadata = manifest["metadata"]
-    try:
-        for _try in range(_TRIES):
-            try:
-                await create(metadata["namespace"], manifest)
-                return
-            except ApiException as problem:
-                if problem.status != _CONFLICT:
-                    raise
-            await _delete(delete, metadata["name"], metadata["namespace"])
-    except ApiException as problem:
+    async def _renew(
+        self,
+        what: str,
+        create: Callable[..., Awaitable[Any]],
+        delete: Callable[..., Awaitable[Any]],
+        manifest: dict[str, Any],
+    ) -> None:
+        """Create an object; one left from an earlier server of this name goes first."""
+        metadata = manifest["metadata"]
+        try:
+            for _try in range(_TRIES):
+                try:
+                    async with self._calls:
+                        await create(metadata["namespace"], manifest, _request_timeout=_CALL_SECONDS)
+                    return
+                except ApiException as problem:
+                    if problem.status != _CONFLICT:
+                        raise
+                await _delete(delete, metadata["name"], metadata["namespace"])
+        except ApiException as problem:
+            raise ClusterError(
+                f"{what} could not be created in namespace {metadata['namespace']}: the cluster"
+                f" answered {problem.status} {problem.reason}. Please tell the facility's admins."
+            ) from None
+        except asyncio.TimeoutError:
+            raise ClusterError(
+                f"{what} could not be created in namespace {metadata['namespace']}: the cluster has not answered in"
+                f" {_CALL_SECONDS} seconds. Try again; if it stays so, please tell the facility's admins."
+            ) from None
         raise ClusterError(
-            f"{what} could not be created in namespace {metadata['namespace']}: the cluster"
-            f" answered {problem.status} {problem.reason}. Please tell the facility's admins."
-        ) from None
-    raise ClusterError(
-        f"{what} is in the way in namespace {metadata['namespace']} and came back after"
-        f" {_TRIES} deletions. Please tell the facility's admins."
-    )
+            f"{what} is in the way in namespace {metadata['namespace']} and came back after"
+            f" {_TRIES} deletions. Please tell the facility's admins."
+        )
 
 
 async def _delete(delete: Callable[..., Awaitable[Any]], name: str, namespace: str) -> None:

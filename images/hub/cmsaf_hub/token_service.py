@@ -33,6 +33,8 @@ _TIME_LIMIT = 30.0
 _TRY_LIMIT = 10.0
 # Less than the service keeps an idle connection.
 _KEPT = 60.0
+# Enough to keep the service busy. Each more is a handshake, which holds up the event loop for milliseconds.
+_CONNECTIONS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 4.0
 
 
@@ -105,7 +107,7 @@ class _Client:
         async with self._opening:
             if self._session is None or self._session.closed:
                 context = await asyncio.to_thread(self._context)
-                connector = aiohttp.TCPConnector(ssl=context, keepalive_timeout=_KEPT)
+                connector = aiohttp.TCPConnector(ssl=context, keepalive_timeout=_KEPT, limit=_CONNECTIONS)
                 self._session = aiohttp.ClientSession(connector=connector)
             return self._session
 

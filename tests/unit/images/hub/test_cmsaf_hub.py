@@ -324,15 +324,23 @@ def test_time_between_renewals(values: dict[str, Any]) -> None:
 class Cluster:
     """Remembers objects by kind and name; answers as the API server does."""
 
-    def __init__(self, refuse: int | None = None) -> None:
+    def __init__(self, refuse: int | None = None, hangs: bool = False) -> None:
         self.objects: dict[tuple[str, str], Any] = {}
         self.refuse = refuse
+        self.hangs = hangs
+        self.together = self.most = 0
 
     def __getattr__(self, verb: str) -> Any:
         action, _namespaced, kind = verb.split("_", 2)
 
-        async def create(namespace: str, manifest: dict[str, Any]) -> None:
+        async def create(namespace: str, manifest: dict[str, Any], _request_timeout: float) -> None:
             key = (kind, manifest["metadata"]["name"])
+            self.together += 1
+            self.most = max(self.most, self.together)
+            await asyncio.sleep(0.001)
+            self.together -= 1
+            if self.hangs:
+                raise asyncio.TimeoutError
             if self.refuse:
                 raise ApiException(status=self.refuse, reason="Refused")
             if key in self.objects:
@@ -404,6 +412,31 @@ def test_leftovers_are_replaced(values: dict[str, Any]) -> None:
         await hooks.pre_spawn(spawner)
         await hooks.after_pod_created(spawner, CREATED)
         assert "old" not in cluster.objects.values()
+
+    asyncio.run(live())
+
+
+def test_servers_that_start_together_ask_the_cluster_in_turn(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        cluster = Cluster()
+        hooks = Hooks(Settings.from_values(values))
+        spawners = [Spawner(cluster, f"user{number}") for number in range(20)]
+        for spawner in spawners:
+            await hooks.pre_spawn(spawner)
+        await asyncio.gather(*(hooks.after_pod_created(spawner, CREATED) for spawner in spawners))
+        assert len(cluster.objects) == 40
+        assert 1 < cluster.most <= 4
+
+    asyncio.run(live())
+
+
+def test_a_cluster_that_hangs_is_said_in_words(values: dict[str, Any]) -> None:
+    async def live() -> None:
+        hooks = Hooks(Settings.from_values(values))
+        spawner = Spawner(Cluster(hangs=True))
+        await hooks.pre_spawn(spawner)
+        with pytest.raises(ClusterError, match="the cluster has not answered in 30 seconds"):
+            await hooks.after_pod_created(spawner, CREATED)
 
     asyncio.run(live())
 
