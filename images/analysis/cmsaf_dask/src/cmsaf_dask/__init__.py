@@ -8,17 +8,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmsaf_dask.check import Refused
     from cmsaf_dask.cluster import HTCondorCluster, HTCondorJob
+    from cmsaf_dask.found import FoundCluster, list_clusters
     from cmsaf_dask.pool import PoolError
     from cmsaf_dask.secrets import client_security
 
-__all__ = ["HTCondorCluster", "HTCondorJob", "PoolError", "Refused", "client_security"]
+__all__ = [
+    "FoundCluster",
+    "HTCondorCluster",
+    "HTCondorJob",
+    "PoolError",
+    "Refused",
+    "client_security",
+    "list_clusters",
+]
 
 _HOMES = {
+    "FoundCluster": "cmsaf_dask.found",
     "HTCondorCluster": "cmsaf_dask.cluster",
     "HTCondorJob": "cmsaf_dask.cluster",
     "PoolError": "cmsaf_dask.pool",
     "Refused": "cmsaf_dask.check",
     "client_security": "cmsaf_dask.secrets",
+    "list_clusters": "cmsaf_dask.found",
 }
 
 

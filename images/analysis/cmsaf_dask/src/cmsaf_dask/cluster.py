@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 import dask
 import yaml
-from cmsaf_dask import description, renewal, secrets
-from cmsaf_dask.check import Check
+from cmsaf_dask import description, found, renewal, secrets
+from cmsaf_dask.check import Check, Refused
 from cmsaf_dask.explain import Explaining
+from cmsaf_dask.found import Findable
 from cmsaf_dask.panel import Shown
 from cmsaf_dask.pool import Batch, Pool, PoolError
 from cmsaf_dask.scaling import Scaling
@@ -77,7 +78,7 @@ class HTCondorJob(JobqueueJob):
         self._event_finished.set()
 
 
-class HTCondorCluster(Shown, Explaining, Scaling, JobqueueCluster):
+class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
     """Dask workers as HTCondor jobs of the user.
 
     Made without arguments it takes all from the server it runs in (variables CMSAF_*, /etc/cmsaf-secrets) and from
@@ -141,6 +142,7 @@ class HTCondorCluster(Shown, Explaining, Scaling, JobqueueCluster):
             "port": scheduler_port or config["scheduler-port"],
             "dashboard_address": f":{dashboard_port or config['dashboard-port']}",
         }
+        self._refuse_second(int(scheduler["port"]))
         reached_as = os.environ.get("CMSAF_DASK_NAME")
         if reached_as and security:
             port = os.environ.get("CMSAF_GATEWAY_PORT") or 8786
@@ -162,6 +164,14 @@ class HTCondorCluster(Shown, Explaining, Scaling, JobqueueCluster):
             except BaseException:
                 self.close()
                 raise
+
+    def _refuse_second(self, port: int) -> None:
+        """Workers find a server by its name, and there one scheduler."""
+        for other in found.port_taken(port):
+            raise Refused(
+                f"Making a cluster: the scheduler of cluster {other.name!r} has port {port} of this server, and workers "
+                f"come to that. HTCondorCluster.from_name({other.name!r}) uses it from here, scales and closes it."
+            )
 
     # What dask-jobqueue and distributed leave to their subclasses
 

@@ -20,6 +20,7 @@ from cmsaf_dask.pool import PoolError
 from cmsaf_dask.watch import Limits, Watch
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
+from distributed.deploy.spec import SpecCluster
 
 __all__ = ["Scaling"]
 
@@ -48,7 +49,8 @@ class Scaling:
     def scale(self, n: int | None = None, jobs: int = 0, memory: str | None = None, cores: int | None = None) -> Any:
         """Ask for this many workers; refused at once where the pool could never have them."""
         if self.status in (Status.closing, Status.closed, Status.failed):
-            return super().scale(n, jobs, memory, cores)  # type: ignore[misc]
+            # dask-jobqueue's own asks the scheduler for its address, and it may be that which did not start.
+            return SpecCluster.scale(self, 0)
         jobs = self._jobs_for(n, jobs, memory, cores)
         if self.asynchronous:
             return asyncio.ensure_future(self._scale_checked(jobs))
@@ -184,13 +186,14 @@ class Scaling:
             self.workers.pop(name, None)
 
     async def _open_missing(self) -> None:
+        missing = [name for name in self.worker_spec if name not in self.workers]
+        if not missing:
+            return
         address = self._contact()
         jobs = {}
-        for name in [name for name in self.worker_spec if name not in self.workers]:
+        for name in missing:
             spec = self.worker_spec[name]
             jobs[name] = spec["cls"](address, **({"name": name} | spec["options"]))
-        if not jobs:
-            return
         self._created.update(jobs.values())
         results = await asyncio.gather(*(job.start() for job in jobs.values()), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
