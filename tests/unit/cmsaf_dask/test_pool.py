@@ -120,6 +120,22 @@ def job_of_a_worker(queue: Queue, cluster: Any) -> dict[str, Any]:
 # 1. The truth, read back
 
 
+def test_another_process_finds_and_scales_it(make: Callable[..., Any]) -> None:
+    cluster = make(name="to-be-found")
+    program = """
+from cmsaf_dask import HTCondorCluster
+found = HTCondorCluster.from_name("to-be-found")
+found.scale(2)
+found.get_client().wait_for_workers(2, timeout=90)
+print(found.explain())
+found.scale(1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=150)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 workers are here." in done.stdout
+    come(cluster, 1)
+
+
 @pytest.mark.parametrize("action", ["Hold", "Remove", "Vacate", "VacateFast"])
 def test_a_job_taken_away_is_replaced(make: Callable[..., Any], queue: Queue, action: str) -> None:
     cluster = make(n_workers=2)

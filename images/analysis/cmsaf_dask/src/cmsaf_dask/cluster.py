@@ -142,12 +142,12 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
             "port": scheduler_port or config["scheduler-port"],
             "dashboard_address": f":{dashboard_port or config['dashboard-port']}",
         }
-        self._refuse_second(int(scheduler["port"]))
         reached_as = os.environ.get("CMSAF_DASK_NAME")
         if reached_as and security:
             port = os.environ.get("CMSAF_GATEWAY_PORT") or 8786
             scheduler["contact_address"] = f"tls://{reached_as}:{port}"
         scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
+        self._refuse_second(int(scheduler["port"]))
         # New for each cluster: a plug-in belongs to one scheduler.
         scheduler["plugins"] = [*scheduler.get("plugins", ()), renewal.TokenPush(interval=config["token-check"])]
         super().__init__(
