@@ -356,6 +356,11 @@ def _tokens(site: Site) -> Iterator[Problem]:
         )
     if _whole(longest) and longest <= 0:
         yield Problem("htcondor_token_lifetime", f"{longest}", "Set a positive number of seconds.")
+    # The modules that mint refuse more, see module_utils/_idtoken.py; a cache's token has a limit by its server alone.
+    for name, most in (("htcondor_daemon_token_days", 400), ("xcache_origin_token_days", None)):
+        days = _said(site, name)
+        if _whole(days) and (days <= 0 or (most is not None and days > most)):
+            yield Problem(name, f"{days}", "Set a positive number of days" + (f", at most {most}." if most else "."))
     key, url = site.facility("jupyterhub_signing_key"), _said(site, "jupyterhub_token_service")
     if key:
         if not str(key).startswith("/"):

@@ -278,6 +278,15 @@ BAD = [
     (no_client_secret, "jupyterhub_login: found no /s/hub-login-client-secret. Put there what the provider gave"),
     (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
     (
+        on("e1", htcondor_daemon_token_days=401),
+        "htcondor_daemon_token_days: found 401. Set a positive number of days, at",
+    ),
+    (
+        on("e1", htcondor_daemon_token_days=0),
+        "htcondor_daemon_token_days: found 0. Set a positive number of days, at most",
+    ),
+    (on("x1", xcache_origin_token_days=-1), "xcache_origin_token_days: found -1. Set a positive number of days."),
+    (
         on("c1", jupyterhub_credential_lifetime=86400),
         "jupyterhub_credential_lifetime: found 86400 seconds, but no token outlasts the 43200 of htcondor_token_lifetim",
     ),
