@@ -171,7 +171,9 @@ def _unfit(disk: Disk, loops: bool, names: t.Sequence[str]) -> str:
     if not disk.block:
         return f"which is {disk.device} and no disk. Write the name of one."
     if not disk.size:
-        return f"which is {disk.device} and has no size: nothing is behind it. Take it out, or attach what belongs there."
+        return (
+            f"which is {disk.device} and has no size: nothing is behind it. Take it out, or attach what belongs there."
+        )
     if disk.kind == "loop" and not loops:
         return "a loop device. Write the name of a disk, or set rook_loop_devices where it is for a test only."
     if disk.kind not in (*KINDS, "loop"):
@@ -195,6 +197,7 @@ def judged(
     named: t.Collection[str],
     fsid: str,
     osds: t.Collection[str] | None,
+    *,
     loops: bool,
     names: t.Sequence[str] = (),
 ) -> Verdict:

@@ -24,6 +24,10 @@ attributes:
     description: Run again with the same state it changes nothing.
     support: full
 options:
+  host:
+    description: What the problems call the host.
+    type: str
+    required: true
   disks:
     description: The disks by stable names.
     type: list
@@ -53,6 +57,7 @@ author:
 EXAMPLES = r"""
 - name: Look at the disks
   cmsaf.facility.rook_disk_info:
+    host: "{{ inventory_hostname }}"
     disks:
       - /dev/disk/by-id/nvme-EXAMPLE_1
       - /dev/disk/by-id/nvme-EXAMPLE_2
@@ -81,6 +86,7 @@ import errno
 import json
 import os
 import stat
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cmsaf.facility.plugins.module_utils._disk import (
@@ -97,7 +103,7 @@ LSBLK = ("--all", "--json", "--bytes", "--paths", "--output", "PATH,TYPE,SIZE,RO
 WIPEFS = ("--no-act", "--json", "--output", "TYPE,USAGE,LABEL")
 
 
-def ask(module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str) -> dict[str, list[dict]]:
+def ask(module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str) -> dict[str, list[dict[str, Any]]]:
     """What a program of util-linux says of a device, in JSON; nothing where there is nothing to say."""
     done = module.run_command([module.get_bin_path(program, required=True), *arguments, device])
     if done[0]:
@@ -150,6 +156,7 @@ def read(module: AnsibleModule, disk: Disk) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "host": {"type": "str", "required": True},
             "disks": {"type": "list", "elements": "path", "required": True},
             "wipe": {"type": "list", "elements": "path", "default": []},
             "fsid": {"type": "str", "default": ""},
@@ -169,10 +176,11 @@ def main() -> None:
         module.params["wipe"],
         module.params["fsid"],
         module.params["osds"],
-        module.params["loop_devices"],
-        sorted(os.listdir(NAMES)) if os.path.isdir(NAMES) else (),
+        loops=module.params["loop_devices"],
+        names=sorted(os.listdir(NAMES)) if os.path.isdir(NAMES) else (),
     )
-    module.exit_json(changed=False, problems=verdict.problems, wipe=verdict.wipe, kept=verdict.kept)
+    problems = [f"rook_disks of {module.params['host']}: {problem}" for problem in verdict.problems]
+    module.exit_json(changed=False, problems=problems, wipe=verdict.wipe, kept=verdict.kept)
 
 
 if __name__ == "__main__":
