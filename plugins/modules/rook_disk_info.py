@@ -103,7 +103,9 @@ LSBLK = ("--all", "--json", "--bytes", "--paths", "--output", "PATH,TYPE,SIZE,RO
 WIPEFS = ("--no-act", "--json", "--output", "TYPE,USAGE,LABEL")
 
 
-def ask(module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str) -> dict[str, list[dict[str, Any]]]:
+def ask(
+    module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str
+) -> dict[str, list[dict[str, Any]]]:
     """What a program of util-linux says of a device, in JSON; nothing where there is nothing to say."""
     done = module.run_command([module.get_bin_path(program, required=True), *arguments, device])
     if done[0]:
