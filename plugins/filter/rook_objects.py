@@ -13,6 +13,7 @@ DOCUMENTATION = r"""
 name: rook_objects
 short_description: Make Rook's objects of a list of pools
 version_added: 0.1.0
+positional: namespace, failure_domain
 author: The cmsaf.facility authors (@cmsaf)
 description:
   - Makes the pools, file systems and object stores, and the storage classes that they are reached by.
