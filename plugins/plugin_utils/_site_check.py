@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_storage
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
@@ -140,6 +140,7 @@ def problems(site: Site) -> list[Problem]:
         _tokens,
         _issuers,
         _login,
+        _storage,
         _sources,
         _checksums,
         _versions,
@@ -434,6 +435,30 @@ def _login(site: Site) -> Iterator[Problem]:
             site.missing_files["hub-login-client-secret"],
             "Put there what the provider gave when the hub was registered, mode 0600.",
         )
+
+
+def _storage(site: Site) -> Iterator[Problem]:
+    chosen, pools = site.facility("facility_storage"), site.facility("rook_pools")
+    if not isinstance(chosen, list):
+        return
+    mons, csi = site.facility("rook_mons"), _said(site, "rook_csi")
+    settings = _site_storage.Storage(
+        chosen=chosen,
+        values=site.values,
+        hosts=site.hosts("storage"),
+        workers=site.hosts("kube_worker"),
+        pools=pools if isinstance(pools, list) else [],
+        domain=str(site.facility("rook_failure_domain")),
+        mons=mons if _whole(mons) else 1,
+        # Its default is the role's: images that mount volumes are upstream's only.
+        csi=site.facility("facility_checksums") == "upstream" if csi is None else csi is True,
+        default_class=str(site.facility("rook_default_class") or ""),
+        local_class=str(site.facility("local_storage_class")),
+        local_default=site.facility("local_storage_default") is not False,
+        loops=site.facility("rook_loop_devices", "storage") is True,
+    )
+    for variable, found, fix in _site_storage.mistakes(settings):
+        yield Problem(variable, found, fix)
 
 
 def _said(site: Site, name: str) -> Any:

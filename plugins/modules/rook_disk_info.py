@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rook_disk_info
+short_description: Tell which disks of a host Ceph may have
+version_added: 0.1.0
+description:
+  - Looks for file systems, partition tables, other signatures, data, mounts and other uses of each disk.
+  - For data it reads both ends of a disk and 64 places between them, not the whole.
+  - A disk that is an OSD of the cluster already is kept, whatever else is said of it.
+attributes:
+  check_mode:
+    description: Can run in check mode and return what it would return otherwise.
+    support: full
+  diff_mode:
+    description: Returns what has changed when run with C(--diff).
+    support: none
+    details: Nothing is ever changed.
+  idempotent:
+    description: Run again with the same state it changes nothing.
+    support: full
+options:
+  host:
+    description: What the problems call the host.
+    type: str
+    required: true
+  disks:
+    description: The disks by stable names.
+    type: list
+    elements: path
+    required: true
+  wipe:
+    description: Those of O(disks) of which all content may be destroyed.
+    type: list
+    elements: path
+    default: []
+  fsid:
+    description: Name of the cluster that the host is part of, empty if there is none yet.
+    type: str
+    default: ""
+  osds:
+    description: The uuids of all OSDs that the cluster knows. Not set if the cluster did not answer.
+    type: list
+    elements: str
+  loop_devices:
+    description: Whether loop devices may be OSDs.
+    type: bool
+    default: false
+author:
+  - The cmsaf.facility authors (@cmsaf)
+"""
+
+EXAMPLES = r"""
+- name: Look at the disks
+  cmsaf.facility.rook_disk_info:
+    host: "{{ inventory_hostname }}"
+    disks:
+      - /dev/disk/by-id/nvme-EXAMPLE_1
+      - /dev/disk/by-id/nvme-EXAMPLE_2
+  register: __disks
+"""
+
+RETURN = r"""
+problems:
+  description: What speaks against a disk, one sentence or two for each, with what was found and what to do.
+  type: list
+  elements: str
+  returned: success
+wipe:
+  description: The disks that are to be wiped before Ceph takes them.
+  type: list
+  elements: str
+  returned: success
+kept:
+  description: The disks that are OSDs of the cluster.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import errno
+import json
+import os
+import stat
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cmsaf.facility.plugins.module_utils._disk import (
+    Disk,
+    first_data,
+    judged,
+    parse_label,
+    signatures,
+    uses,
+)
+
+NAMES = "/dev/disk/by-id"
+LSBLK = ("--all", "--json", "--bytes", "--paths", "--output", "PATH,TYPE,SIZE,RO,MOUNTPOINTS")
+WIPEFS = ("--no-act", "--json", "--output", "TYPE,USAGE,LABEL")
+
+
+def ask(
+    module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str
+) -> dict[str, list[dict[str, Any]]]:
+    """What a program of util-linux says of a device, in JSON; nothing where there is nothing to say."""
+    done = module.run_command([module.get_bin_path(program, required=True), *arguments, device])
+    if done[0]:
+        module.fail_json(
+            msg=f"Looking at {device} failed: {program} ended with {done[0]} and said {done[2].strip()!r}. "
+            f"Take the disk out of the option disks, or see to what it says."
+        )
+    return json.loads(done[1]) if done[1].strip() else {}
+
+
+def look(module: AnsibleModule, path: str) -> Disk:
+    """All that can be found out about one disk without changing it."""
+    disk = Disk(path)
+    if not os.path.exists(path):
+        return disk
+    disk.device = os.path.realpath(path)
+    disk.block = stat.S_ISBLK(os.stat(disk.device).st_mode)
+    if not disk.block:
+        return disk
+    for node in ask(module, "lsblk", LSBLK, disk.device).get("blockdevices", [])[:1]:
+        disk.kind, disk.size, disk.read_only = node["type"], int(node["size"] or 0), bool(node["ro"])
+        disk.uses = uses(node)
+    if disk.size:
+        read(module, disk)
+    return disk
+
+
+def read(module: AnsibleModule, disk: Disk) -> None:
+    """Add what is on the disk, and whether somebody holds it who is not seen otherwise."""
+    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
+    descriptor = os.open(disk.device, os.O_RDONLY)
+    try:
+        disk.label = parse_label(os.pread(descriptor, 64 << 10, 0))
+        data = first_data(descriptor, disk.size)
+    finally:
+        os.close(descriptor)
+    if disk.label:
+        disk.contents = [f"an OSD of cluster {disk.label.fsid or 'unknown'}", *disk.contents]
+    if data is not None and not disk.contents:
+        disk.contents = [f"data, the first of it at byte {data}"]
+    if not disk.uses:
+        try:
+            os.close(os.open(disk.device, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            disk.uses = ["held by the kernel or a program"]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "host": {"type": "str", "required": True},
+            "disks": {"type": "list", "elements": "path", "required": True},
+            "wipe": {"type": "list", "elements": "path", "default": []},
+            "fsid": {"type": "str", "default": ""},
+            "osds": {"type": "list", "elements": "str"},
+            "loop_devices": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        disks = [look(module, path) for path in module.params["disks"]]
+    except OSError as error:
+        module.fail_json(
+            msg=f"Looking at the disks failed at {error.filename}: {error.strerror}. Run as root, or see to the disk."
+        )
+    verdict = judged(
+        disks,
+        module.params["wipe"],
+        module.params["fsid"],
+        module.params["osds"],
+        loops=module.params["loop_devices"],
+        names=sorted(os.listdir(NAMES)) if os.path.isdir(NAMES) else (),
+    )
+    problems = [f"rook_disks of {module.params['host']}: {problem}" for problem in verdict.problems]
+    module.exit_json(changed=False, problems=problems, wipe=verdict.wipe, kept=verdict.kept)
+
+
+if __name__ == "__main__":
+    main()

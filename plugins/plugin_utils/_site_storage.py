@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can be wrong with a site's choice of storage, as far as the inventory alone tells.
+
+Private to this collection: its interface may change in any release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Storage", "mistakes"]
+
+# Variable, what was found, what to set.
+Mistake = tuple[str, str, str]
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+# Names that another disk has after the next start.
+_PASSING = re.compile(r"/dev/((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|dm-\d+)")
+# What Rook reads the failure domain of a node from; a host is its own.
+_LABELS = {"rack": "topology.rook.io/rack", "zone": "topology.kubernetes.io/zone"}
+_REPLICAS = 3
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What an inventory says of storage."""
+
+    chosen: Sequence[Any]
+    # All hosts, those of group storage, and the cluster's workers.
+    values: Mapping[str, Mapping[str, Any]]
+    hosts: Sequence[str]
+    workers: Sequence[str]
+    pools: Sequence[Any]
+    domain: str
+    mons: int
+    csi: bool
+    default_class: str
+    local_class: str
+    local_default: bool
+    loops: bool
+
+    def disks(self, host: str) -> list[Mapping[str, Any]]:
+        """The disks of a host. What is of another type is the specification's business."""
+        listed = self.values.get(host, {}).get("rook_disks")
+        return [disk for disk in listed if _is_disk(disk)] if isinstance(listed, list) else []
+
+    def good_pools(self) -> list[Mapping[str, Any]]:
+        """The pools that have what each needs."""
+        return [pool for pool in self.pools if isinstance(pool, Mapping) and _is_text(pool, "name", "kind")]
+
+
+def _is_text(entry: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(entry.get(key), str) for key in keys)
+
+
+def _is_disk(disk: Any) -> bool:
+    return isinstance(disk, Mapping) and _is_text(disk, "path")
+
+
+def mistakes(storage: Storage) -> Iterator[Mistake]:
+    """All mistakes, in the order of the checks."""
+    if not storage.chosen:
+        yield "facility_storage", "nothing", "Set [local], [rook] or both: users' homes need a place."
+    if "rook" not in storage.chosen:
+        with_disks = [host for host in storage.values if storage.disks(host)]
+        if with_disks:
+            yield (
+                "rook_disks",
+                f"disks of {_some(with_disks)}, but by facility_storage there is no Ceph",
+                "Add rook to facility_storage, or remove them.",
+            )
+        return
+    yield from _hosts(storage)
+    yield from _disks(storage)
+    yield from _pools(storage)
+    yield from _classes(storage)
+    # A host without disks is said above, and not once more for each pool.
+    if storage.hosts and all(storage.disks(host) for host in storage.hosts):
+        yield from _replicas(storage)
+
+
+def _hosts(storage: Storage) -> Iterator[Mistake]:
+    if not storage.hosts:
+        yield (
+            "group storage",
+            "0 hosts",
+            "Put the hosts into it whose disks are Ceph's, or take rook out of facility_storage.",
+        )
+        return
+    for host in storage.hosts:
+        if host not in storage.workers:
+            yield "group storage", f"{host}, which is not in kube_worker", "Add it there: Ceph runs in pods."
+    without = [host for host in storage.hosts if not storage.disks(host)]
+    if without:
+        yield "rook_disks", f"nothing on {_some(without)}", "Name a disk of each, or take it out of group storage."
+    if storage.mons < 1 or storage.mons % 2 == 0:
+        yield "rook_mons", f"{storage.mons}", "Set an odd number: half of the monitors is no majority."
+    if storage.mons > len(storage.hosts):
+        yield (
+            "rook_mons",
+            f"{storage.mons} for {len(storage.hosts)} hosts in group storage",
+            "Set it lower, or put more hosts into the group: each monitor has one of its own.",
+        )
+
+
+def _disks(storage: Storage) -> Iterator[Mistake]:
+    for host in storage.hosts:
+        paths = [disk["path"] for disk in storage.disks(host)]
+        for path in _twice(paths):
+            yield "rook_disks", f"{path} twice on {host}", "Name each disk once."
+        for path in dict.fromkeys(paths):
+            yield from _path(storage, host, path)
+        named = storage.values.get(host, {}).get("rook_wipe_disks")
+        for path in named if isinstance(named, list) else []:
+            if path not in paths:
+                yield (
+                    "rook_wipe_disks",
+                    f"{path} on {host}, which is not in its rook_disks",
+                    "Write it as it is written there, or remove it.",
+                )
+
+
+def _path(storage: Storage, host: str, path: str) -> Iterator[Mistake]:
+    if not path.startswith("/dev/"):
+        yield (
+            "rook_disks",
+            f"{path!r} on {host}",
+            "Write the whole name, such as /dev/disk/by-id/wwn-0x5000c500a1b2c3d4.",
+        )
+    elif _PASSING.fullmatch(path):
+        yield (
+            "rook_disks",
+            f"{path} on {host}, a name that may be another disk's after the next start",
+            "Write one below /dev/disk/by-id that leads to it.",
+        )
+    elif path.startswith("/dev/loop") and not storage.loops:
+        yield "rook_disks", f"{path} on {host}, a loop device", "Write a disk, or set rook_loop_devices for a test."
+
+
+def _made(pool: Mapping[str, Any]) -> list[str]:
+    """The pools that Ceph has for an entry; those of an object store are told by what they begin with."""
+    name = pool["name"]
+    return {"filesystem": [f"{name}-metadata", f"{name}-data"], "object": [f"{name}.rgw"]}.get(pool["kind"], [name])
+
+
+def _pools(storage: Storage) -> Iterator[Mistake]:
+    pools = storage.good_pools()
+    for pool in pools:
+        name = pool["name"]
+        if not _NAME.fullmatch(name) or name == "builtin-mgr":
+            yield (
+                "rook_pools",
+                f"a pool {name!r}",
+                "Set lower-case letters, digits and '-', 40 at most, and not builtin-mgr.",
+            )
+    for name in _twice(pool["name"] for pool in pools):
+        yield "rook_pools", f"{name} twice", "Give each pool its own name."
+    once = {pool["name"]: pool for pool in pools}.values()
+    for name in _twice(made for pool in once for made in _made(pool)):
+        yield "rook_pools", f"two entries that both make {name} in Ceph", "Give one of them another name."
+
+
+def _classes(storage: Storage) -> Iterator[Mistake]:
+    classes = [pool["storage_class"] for pool in storage.good_pools() if pool.get("storage_class")]
+    for name in _twice(classes):
+        yield "rook_pools", f"storage class {name} twice", "Give each pool its own storage class."
+    local = "local" in storage.chosen
+    if local and storage.local_class in classes:
+        yield (
+            "rook_pools",
+            f"storage class {storage.local_class}, which is local_storage_class too",
+            "Set another name.",
+        )
+    name = storage.default_class
+    if not name:
+        return
+    volumes = [pool.get("storage_class") for pool in storage.good_pools() if pool["kind"] != "object"]
+    if name not in volumes:
+        yield (
+            "rook_default_class",
+            f"{name!r}, which is no class of volumes in rook_pools",
+            f"Set one of {_some(list(filter(None, volumes))) or 'them there first'}.",
+        )
+    elif not storage.csi:
+        yield (
+            "rook_default_class",
+            f"{name!r}, whose volumes nothing can mount without the drivers",
+            "Leave it empty, or set rook_csi where the images are to be had and the kernel has rbd and ceph.",
+        )
+    if local and storage.local_default:
+        yield (
+            "rook_default_class",
+            f"{name!r}, but by local_storage_default the default is {storage.local_class}",
+            "Set local_storage_default to false, or leave this empty.",
+        )
+
+
+def _replicas(storage: Storage) -> Iterator[Mistake]:
+    for pool in storage.good_pools():
+        wanted = pool.get("replicas", _REPLICAS)
+        if not isinstance(wanted, int) or isinstance(wanted, bool):
+            continue
+        where = f"rook_pools[{pool['name']}].replicas"
+        if wanted < 2:
+            yield where, f"{wanted}", "Set 2 or more: with one copy a dead disk takes what was on it."
+            continue
+        found = len(_domains(storage, pool.get("device_class")))
+        if found < wanted:
+            kind = f" with disks of class {pool['device_class']}" if pool.get("device_class") else ""
+            yield (
+                where,
+                f"{wanted}, but there are {found} of what rook_failure_domain calls {storage.domain}{kind}",
+                "Lower it, or add hosts and disks: no two replicas share one.",
+            )
+
+
+def _domains(storage: Storage, device_class: Any) -> set[str]:
+    """The failure domains that have a disk of a class. A disk of which no class is said may be of any."""
+    found: set[str] = set()
+    for host in storage.hosts:
+        fit = [
+            disk for disk in storage.disks(host) if device_class in (None, "", disk.get("device_class", device_class))
+        ]
+        if storage.domain == "osd":
+            found.update(f"{host} {disk['path']}" for disk in fit)
+        elif fit and storage.domain == "host":
+            found.add(host)
+        elif fit:
+            labels = storage.values.get(host, {}).get("kubernetes_node_labels")
+            label = labels.get(_LABELS.get(storage.domain, "")) if isinstance(labels, Mapping) else None
+            found.update([str(label)] if label else [])
+    return found
+
+
+def _twice(names: Iterable[Any]) -> list[Any]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

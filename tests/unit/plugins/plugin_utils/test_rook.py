@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rook's objects, compared whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.cmsaf.facility.plugins.filter.rook_objects import rook_objects
+
+PLACED = {"failureDomain": "host", "replicated": {"size": 3, "requireSafeReplicaSize": True}}
+
+
+def made(*pools: dict[str, Any], **more: Any) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = rook_objects(list(pools), "rook-ceph", "host", **more)
+    return found
+
+
+def of_kind(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "ceph.rook.io/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "rook-ceph"},
+        "spec": spec,
+    }
+
+
+MGR = of_kind("CephBlockPool", "builtin-mgr", {"name": ".mgr", **PLACED})
+
+
+def secrets(driver: str) -> dict[str, str]:
+    return {
+        "csi.storage.k8s.io/provisioner-secret-name": f"rook-csi-{driver}-provisioner",
+        "csi.storage.k8s.io/provisioner-secret-namespace": "rook-ceph",
+        "csi.storage.k8s.io/controller-expand-secret-name": f"rook-csi-{driver}-provisioner",
+        "csi.storage.k8s.io/controller-expand-secret-namespace": "rook-ceph",
+        "csi.storage.k8s.io/node-stage-secret-name": f"rook-csi-{driver}-node",
+        "csi.storage.k8s.io/node-stage-secret-namespace": "rook-ceph",
+    }
+
+
+def test_pool_of_block_devices() -> None:
+    assert made({"name": "block", "kind": "block", "storage_class": "rook-block"}, default_class="rook-block") == {
+        "pools": [MGR, of_kind("CephBlockPool", "block", PLACED)],
+        "volume_classes": [
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {
+                    "name": "rook-block",
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                },
+                "provisioner": "rook-ceph.rbd.csi.ceph.com",
+                "parameters": {
+                    "clusterID": "rook-ceph",
+                    "pool": "block",
+                    "imageFormat": "2",
+                    "imageFeatures": "layering",
+                    "csi.storage.k8s.io/fstype": "ext4",
+                    **secrets("rbd"),
+                },
+                "reclaimPolicy": "Delete",
+                "allowVolumeExpansion": True,
+            }
+        ],
+        "bucket_classes": [],
+        "nodes": [],
+    }
+
+
+def test_file_system() -> None:
+    assert made({"name": "files", "kind": "filesystem", "storage_class": "rook-files", "instances": 2}) == {
+        "pools": [
+            MGR,
+            of_kind(
+                "CephFilesystem",
+                "files",
+                {
+                    "metadataPool": PLACED,
+                    "dataPools": [{"name": "data", **PLACED}],
+                    "preserveFilesystemOnDelete": True,
+                    "metadataServer": {
+                        "activeCount": 2,
+                        "activeStandby": True,
+                        "priorityClassName": "system-cluster-critical",
+                    },
+                },
+            ),
+            of_kind(
+                "CephFilesystemSubVolumeGroup",
+                "files-csi",
+                {"name": "csi", "filesystemName": "files", "pinning": {"distributed": 1}},
+            ),
+        ],
+        "volume_classes": [
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {"name": "rook-files"},
+                "provisioner": "rook-ceph.cephfs.csi.ceph.com",
+                "parameters": {"clusterID": "rook-ceph", "fsName": "files", "pool": "files-data", **secrets("cephfs")},
+                "reclaimPolicy": "Delete",
+                "allowVolumeExpansion": True,
+            }
+        ],
+        "bucket_classes": [],
+        "nodes": [],
+    }
+
+
+def test_object_store() -> None:
+    assert made({"name": "objects", "kind": "object", "storage_class": "rook-buckets"}) == {
+        "pools": [
+            MGR,
+            of_kind(
+                "CephObjectStore",
+                "objects",
+                {
+                    "metadataPool": PLACED,
+                    "dataPool": PLACED,
+                    "preservePoolsOnDelete": True,
+                    "gateway": {"port": 80, "instances": 1, "priorityClassName": "system-cluster-critical"},
+                },
+            ),
+        ],
+        "volume_classes": [],
+        "bucket_classes": [
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {"name": "rook-buckets"},
+                "provisioner": "rook-ceph.ceph.rook.io/bucket",
+                "parameters": {"objectStoreName": "objects", "objectStoreNamespace": "rook-ceph"},
+                "reclaimPolicy": "Delete",
+            }
+        ],
+        "nodes": [],
+    }
+
+
+def test_pools_of_another_class_and_width() -> None:
+    found = made(
+        {"name": "fast", "kind": "block", "replicas": 2, "device_class": "ssd"},
+        {"name": "wide", "kind": "block", "replicas": 4},
+    )
+    two = {"failureDomain": "host", "replicated": {"size": 2, "requireSafeReplicaSize": True}, "deviceClass": "ssd"}
+    four = {"failureDomain": "host", "replicated": {"size": 4, "requireSafeReplicaSize": True}}
+    assert [pool["spec"] for pool in found["pools"]] == [{"name": ".mgr", **four, "deviceClass": "ssd"}, two, four]
+    assert found["volume_classes"] == []
+
+
+def test_one_replica_is_said_to_be_meant() -> None:
+    spec = made({"name": "b", "kind": "block", "replicas": 1})["pools"][1]["spec"]
+    assert spec["replicated"] == {"size": 1, "requireSafeReplicaSize": False}
+
+
+def test_disks_of_the_hosts() -> None:
+    disks = {
+        "w1": [{"path": "/dev/disk/by-id/a", "device_class": "ssd"}, {"path": "/dev/disk/by-id/b"}],
+        "w2": [],
+    }
+    assert made(disks=disks)["nodes"] == [
+        {
+            "name": "w1",
+            "devices": [
+                {"name": "/dev/disk/by-id/a", "config": {"deviceClass": "ssd"}},
+                {"name": "/dev/disk/by-id/b"},
+            ],
+        }
+    ]
+
+
+def test_nothing_wanted() -> None:
+    assert made() == {"pools": [], "volume_classes": [], "bucket_classes": [], "nodes": []}
+
+
+@pytest.mark.parametrize(
+    "pool", [{"name": "x"}, {"name": "x", "kind": "tape"}, {"name": "x", "kind": "block", "replicas": "many"}]
+)
+def test_what_is_no_pool_is_named(pool: dict[str, Any]) -> None:
+    with pytest.raises(AnsibleFilterError, match="See rook_pools and rook_disks"):
+        made(pool)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A good choice of storage, and a table of what can be wrong with one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import Site, problems
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_storage import Storage, mistakes
+
+DISK = "/dev/disk/by-id/wwn-"
+POOLS = [
+    {"name": "block", "kind": "block", "storage_class": "rook-block"},
+    {"name": "files", "kind": "filesystem", "storage_class": "rook-files"},
+    {"name": "objects", "kind": "object", "storage_class": "rook-buckets"},
+]
+HOSTS = ("w1", "w2", "w3")
+
+
+def disks(*paths: str, **more: Any) -> dict[str, Any]:
+    return {"rook_disks": [{"path": path, **more} for path in paths]}
+
+
+GOOD = Storage(
+    chosen=["local", "rook"],
+    values={host: disks(f"{DISK}{host}") for host in HOSTS},
+    hosts=HOSTS,
+    workers=(*HOSTS, "g1"),
+    pools=POOLS,
+    domain="host",
+    mons=3,
+    csi=False,
+    default_class="",
+    local_class="local-path",
+    local_default=True,
+    loops=False,
+)
+
+
+def texts(**change: Any) -> list[str]:
+    return [f"{variable}: {found}. {fix}" for variable, found, fix in mistakes(dataclasses.replace(GOOD, **change))]
+
+
+def at(host: str, **values: Any) -> dict[str, Any]:
+    return {"values": {**GOOD.values, host: {**GOOD.values[host], **values}}}
+
+
+def pools(*changes: dict[str, Any]) -> dict[str, Any]:
+    return {"pools": [{**POOLS[number % len(POOLS)], **change} for number, change in enumerate(changes)]}
+
+
+BAD = [
+    ({"chosen": []}, "facility_storage: nothing. Set [local], [rook] or both"),
+    ({"chosen": ["local"]}, "rook_disks: disks of w1, w2, w3, but by facility_storage there is no Ceph. Add rook"),
+    ({"hosts": ()}, "group storage: 0 hosts. Put the hosts into it"),
+    ({"workers": ("w1", "w2")}, "group storage: w3, which is not in kube_worker. Add it there"),
+    (at("w2", rook_disks=[]), "rook_disks: nothing on w2. Name a disk of each"),
+    ({"mons": 2}, "rook_mons: 2. Set an odd number"),
+    ({"mons": 5}, "rook_mons: 5 for 3 hosts in group storage. Set it lower"),
+    (at("w1", **disks(f"{DISK}a", f"{DISK}a")), f"rook_disks: {DISK}a twice on w1. Name each disk once"),
+    (
+        at("w1", **disks("/dev/sdb")),
+        "rook_disks: /dev/sdb on w1, a name that may be another disk's after the next start",
+    ),
+    (at("w1", **disks("/dev/nvme0n1")), "rook_disks: /dev/nvme0n1 on w1, a name that may be another disk's"),
+    (at("w1", **disks("/dev/nvme1n1p2")), "rook_disks: /dev/nvme1n1p2 on w1, a name that may be another disk's"),
+    (at("w1", **disks("sdb")), "rook_disks: 'sdb' on w1. Write the whole name"),
+    (at("w1", **disks("/dev/loop9")), "rook_disks: /dev/loop9 on w1, a loop device. Write a disk, or set rook_loop"),
+    (
+        at("w1", rook_wipe_disks=["/dev/disk/by-id/other"]),
+        "rook_wipe_disks: /dev/disk/by-id/other on w1, which is not in its rook_disks. Write it as",
+    ),
+    (pools({}, {"name": "block"}), "rook_pools: block twice. Give each pool its own name"),
+    (pools({"name": "Block"}), "rook_pools: a pool 'Block'. Set lower-case letters"),
+    (pools({"name": "b" * 41}), f"rook_pools: a pool '{'b' * 41}'. Set lower-case letters, digits and '-', 40 at most"),
+    (pools({"name": "builtin-mgr"}), "rook_pools: a pool 'builtin-mgr'. Set"),
+    (pools({"name": "files-data"}, {}), "rook_pools: two entries that both make files-data in Ceph. Give one of them"),
+    (pools({}, {"storage_class": "rook-block"}), "rook_pools: storage class rook-block twice. Give each pool its own"),
+    (pools({"storage_class": "local-path"}), "rook_pools: storage class local-path, which is local_storage_class too"),
+    (
+        pools({"replicas": 4}),
+        "rook_pools[block].replicas: 4, but there are 3 of what rook_failure_domain calls host. Low",
+    ),
+    (pools({"replicas": 1}), "rook_pools[block].replicas: 1. Set 2 or more: with one copy"),
+    (
+        {**at("w1", **disks(f"{DISK}a", device_class="hdd")), **pools({"device_class": "ssd"})},
+        "rook_pools[block].replicas: 3, but there are 2 of what rook_failure_domain calls host with disks of class ssd",
+    ),
+    (
+        {"domain": "rack"},
+        "rook_pools[block].replicas: 3, but there are 0 of what rook_failure_domain calls rack. Lower",
+    ),
+    (
+        {"default_class": "rook-buckets", "csi": True, "local_default": False},
+        "rook_default_class: 'rook-buckets', which is",
+    ),
+    (
+        {"default_class": "rook-block", "local_default": False},
+        "rook_default_class: 'rook-block', whose volumes nothing can",
+    ),
+    (
+        {"default_class": "rook-block", "csi": True},
+        "rook_default_class: 'rook-block', but by local_storage_default the de",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "start"), BAD, ids=[start[:60] for _, start in BAD])
+def test_mistake_is_named(change: dict[str, Any], start: str) -> None:
+    found = texts(**change)
+    assert any(text.startswith(start) for text in found), found
+    # One mistake may be one of each pool.
+    assert len(found) <= 3, found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"chosen": ["rook"], "default_class": "rook-files", "csi": True},
+        {"chosen": ["local"], "values": {}, "hosts": ()},
+        {"hosts": HOSTS[:2], "mons": 1, **pools({"replicas": 2}, {"replicas": 2}, {"replicas": 2})},
+        {**at("w1", **disks(f"{DISK}a", f"{DISK}b", f"{DISK}c")), "domain": "osd"},
+        {**at("w1", **disks("/dev/loop9")), "loops": True},
+        at("w1", rook_wipe_disks=[f"{DISK}w1"]),
+        pools({"device_class": "ssd"}),
+        {
+            "domain": "rack",
+            "values": {
+                host: {**disks(f"{DISK}{host}"), "kubernetes_node_labels": {"topology.rook.io/rack": host}}
+                for host in HOSTS
+            },
+        },
+        # Of other types: the specification says so.
+        {"pools": ["block", {"name": 3, "kind": "block"}]},
+    ],
+)
+def test_good_choice_passes(change: dict[str, Any]) -> None:
+    assert texts(**change) == []
+
+
+def test_all_mistakes_are_in_one_list() -> None:
+    found = list(
+        mistakes(
+            dataclasses.replace(
+                GOOD, **at("w1", **disks("/dev/sdb", "/dev/sdb")), mons=2, **pools({"replicas": 5}, {"name": "block"})
+            )
+        )
+    )
+    assert [variable for variable, _, _ in found] == [
+        "rook_mons",
+        "rook_disks",
+        "rook_disks",
+        "rook_pools",
+        "rook_pools[block].replicas",
+    ]
+
+
+def test_the_check_of_the_site_hands_all_of_it_over() -> None:
+    hosts = {host: {**disks(f"{DISK}{host}"), "facility_storage": ["rook"], "rook_mons": 1} for host in HOSTS}
+    defaults = {
+        "rook_pools": POOLS,
+        "rook_failure_domain": "host",
+        "rook_default_class": "",
+        "rook_loop_devices": False,
+    }
+    site = Site(
+        groups={"storage": HOSTS, "kube_worker": HOSTS},
+        values=hosts,
+        known=frozenset({"facility_storage", "rook_disks", "rook_mons", *defaults}),
+        defaults={**defaults, "facility_checksums": "built"},
+    )
+
+    def of_storage() -> list[str]:
+        return [problem.variable for problem in problems(site) if "rook" in str(problem)]
+
+    assert of_storage() == []
+    for values in hosts.values():
+        values["rook_default_class"] = "rook-block"
+    assert of_storage() == ["rook_default_class"]
+    for values in hosts.values():
+        values["rook_csi"] = True
+    assert of_storage() == []
