@@ -100,7 +100,7 @@ METRICS: Mapping[str, Described] = {
             "xrootd_http_responses_total",
             "Answers by way of https, by their status.",
             ("code",),
-            {code: f"http_plugin.response.{code}" for code in _HTTP_CODES},
+            {code: f"http_plugin.response.http_{code}" for code in _HTTP_CODES},
         ),
         Described("xrootd_threads", "Threads that serve requests.", summary={"": "sched.threads"}),
         Described("xrootd_idle_threads", "Of these, those that wait for work.", summary={"": "sched.idle"}),
@@ -114,14 +114,18 @@ METRICS: Mapping[str, Described] = {
         Described("xcache_high_mark_bytes", "Space used on all disks together that starts a purge."),
         Described(
             "xcache_read_bytes_total",
-            "Bytes of closed files for clients: hit came from the cache, miss from the origin and is kept, bypass from the"
-            " origin and is not.",
+            "Bytes of closed files that clients read, as XRootD judges them: hit was in memory or on disk, miss was not, and"
+            " bypass was read past the cache.",
             ("kind",),
+        ),
+        Described(
+            "xcache_saved_bytes_total",
+            "Bytes of closed files that clients read, less what was fetched for them, where that is less.",
         ),
         Described("xcache_origin_bytes_total", "Bytes of closed files that the cache fetched from the origin."),
         Described(
             "xcache_file_accesses_total",
-            "Files closed, by what served their clients: cache if nothing was fetched for them, else origin.",
+            "Files closed by the last of their clients: cache if nothing was fetched for these, else origin.",
             ("served_by",),
         ),
         Described("xcache_checksum_errors_total", "Blocks from the origin whose checksums did not match."),
@@ -130,7 +134,7 @@ METRICS: Mapping[str, Described] = {
         ),
         Described(
             "xcache_origin_open_errors_total",
-            "Of these, those that the origin refused or did not answer.",
+            "Of these, those that failed: refused, no such file, given up.",
             summary={"": "pss.open.errs"},
         ),
         Described("cmsaf_metrics_packets_total", "Packets from the server, by what they were.", ("kind",)),
@@ -177,7 +181,7 @@ class Cache:
     def __init__(self) -> None:
         self._read = {"hit": 0, "miss": 0, "bypass": 0}
         self._accesses = {"cache": 0, "origin": 0}
-        self._origin = self._checksum_errors = self._lost = 0
+        self._origin = self._saved = self._checksum_errors = self._lost = 0
         self._last: tuple[int, int] | None = None
 
     def take(self, stream: Stream) -> None:
@@ -190,13 +194,16 @@ class Cache:
     def _add(self, access: Access) -> None:
         for kind in self._read:
             self._read[kind] += getattr(access, kind)
-        self._origin += access.stored + access.bypass
+        fetched = access.stored + access.bypass
+        self._origin += fetched
+        # Who reads a block in parts hits it, once the first part has had it fetched: hits of a first reading are many.
+        self._saved += max(0, access.hit + access.miss + access.bypass - fetched)
         self._checksum_errors += access.checksum_errors
-        # A miss is of the origin although nothing of it may have reached a disk that is full.
-        self._accesses["origin" if access.stored + access.bypass + access.miss else "cache"] += 1
+        self._accesses["origin" if fetched else "cache"] += 1
 
     def collect(self) -> Iterator[Metric]:
         yield METRICS["xcache_read_bytes_total"].family([((kind,), count) for kind, count in self._read.items()])
+        yield METRICS["xcache_saved_bytes_total"].family([((), self._saved)])
         yield METRICS["xcache_origin_bytes_total"].family([((), self._origin)])
         yield METRICS["xcache_file_accesses_total"].family([((by,), count) for by, count in self._accesses.items()])
         yield METRICS["xcache_checksum_errors_total"].family([((), self._checksum_errors)])
@@ -236,9 +243,9 @@ class Disks:
         for name, share in self._marks.items():
             if share and not broken:
                 yield METRICS[name].family([((), share * sum(systems.values()))])
-        if broken != self._broken:
-            print(f"cmsaf_metrics: disks that cannot be asked for their space: {broken or 'none'}", file=sys.stderr)
-            self._broken = broken
+        for name in broken.keys() - self._broken.keys():
+            print(f"cmsaf_metrics: asking for the space of {name}: {broken[name]}", file=sys.stderr, flush=True)
+        self._broken = broken
 
 
 class Everything(Collector):

@@ -16,8 +16,8 @@ from typing import Any
 
 __all__ = ["Access", "PacketError", "Stream", "read_stream", "read_summary"]
 
-# By XRootD's printf: attributes in double quotes, nothing escaped. Names may be numbers (the status codes of http),
-# which no parser of XML takes.
+# By XRootD's printf: elements, their attributes and numbers. A parser of XML would know more than that, and do what a
+# packet tells it to.
 _TAG = re.compile(r'<(?P<end>/?)(?P<name>[\w.:-]+)(?P<attributes>(?:\s+\w+="[^"]*")*)\s*>')
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _DEEPEST = 16
