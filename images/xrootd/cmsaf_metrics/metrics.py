@@ -70,7 +70,7 @@ METRICS: Mapping[str, Described] = {
         ),
         Described(
             "xrootd_requests_total",
-            "Requests by way of root://.",
+            "Requests, those of https among them.",
             ("request",),
             {
                 "open": "xrootd.ops.open",
@@ -85,7 +85,7 @@ METRICS: Mapping[str, Described] = {
         ),
         Described(
             "xrootd_errors_total",
-            "Requests by way of root:// answered by an error, of any kind: no such file, permission denied, no answer.",
+            "Requests answered by an error of any kind: no such file, permission denied, no answer of the origin.",
             summary={"": "xrootd.err"},
         ),
         Described("xrootd_delays_total", "Requests answered by a request to wait.", summary={"": "xrootd.dly"}),
