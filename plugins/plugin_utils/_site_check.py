@@ -139,6 +139,7 @@ def problems(site: Site) -> list[Problem]:
         _addresses,
         _tokens,
         _issuers,
+        _metrics,
         _login,
         _storage,
         _sources,
@@ -398,6 +399,27 @@ def _issuers(site: Site) -> Iterator[Problem]:
     if isinstance(issuers, list):
         for variable, found, fix in _site_issuers.mistakes(issuers, str(served)):
             yield Problem(variable, found, fix)
+
+
+def _metrics(site: Site) -> Iterator[Problem]:
+    served = (
+        ("xcache", "xcache_metrics_port", ("xcache_port", "xcache_https_port")),
+        ("origin", "xcache_origin_metrics_port", ("xcache_origin_port",)),
+    )
+    for group, name, others in served:
+        port = site.facility(name, group)
+        if _whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
+            yield Problem(name, f"{port}", "Set a free port.")
+    ports = [site.facility(name, group) for group, name, _ in served]
+    both = sorted(set(site.hosts("xcache")) & set(site.hosts("origin")))
+    if both and ports[0] == ports[1]:
+        yield Problem(served[1][1], f"{ports[1]}, as {served[0][1]}, and {both[0]} runs both", "Set another port.")
+    scrapers = site.facility("xcache_metrics_scrapers", "xcache")
+    for scraper in scrapers if isinstance(scrapers, list) else ():
+        try:
+            ipaddress.ip_network(str(scraper))
+        except ValueError as error:
+            yield Problem("xcache_metrics_scrapers", f"{scraper!r}: {error}", "List addresses or networks.")
 
 
 def _login(site: Site) -> Iterator[Problem]:

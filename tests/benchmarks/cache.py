@@ -265,7 +265,8 @@ class Lab:
             text = (self.config / f"{name}.cfg").read_text(encoding="utf-8")
             text = text.replace("/etc/xrootd/secrets/macaroon-secret", f"/etc/xrootd/{name}-secret")
             text = re.sub(r"(?m)^(all\.(?:adminpath|pidpath) \S+)", rf"\1/{name}", text)
-            text = re.sub(r"(?m)^xrd\.report .*\n", "", text)
+            # There is nobody to tell.
+            text = re.sub(r"(?m)^(xrd\.report|xrootd\.mongstream) .*\n", "", text)
             if name == "origin":
                 text = re.sub(r"(?m)^xrd\.port .*", f"xrd.port {BEHIND}", text)
             (self.root / f"etc/xrootd/cmsaf/{name}.cfg").write_text(text, encoding="utf-8")

@@ -56,6 +56,10 @@ DEFAULTS = {
     "xcache_port": 1094,
     "xcache_issuers": [],
     "xcache_https_port": 0,
+    "xcache_metrics_port": 9931,
+    "xcache_metrics_scrapers": [],
+    "xcache_origin_port": 1094,
+    "xcache_origin_metrics_port": 9932,
 }
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
@@ -98,6 +102,14 @@ def on(host: str, **variables: Any) -> Callable[[Site], None]:
 
 def group(name: str, *hosts: str) -> Callable[[Site], None]:
     return lambda site: site.groups.update({name: list(hosts)})
+
+
+def origin_beside_cache(**variables: Any) -> Callable[[Site], None]:
+    def change(site: Site) -> None:
+        group("origin", *site.hosts("xcache"))(site)
+        everywhere(**variables)(site)
+
+    return change
 
 
 def no_mirror(**variables: Any) -> Callable[[Site], None]:
@@ -172,6 +184,18 @@ BAD = [
         "xcache_issuers: found url 'https://cms-auth.web.cern.ch/' 2 times. Write each issuer once",
     ),
     (everywhere(xcache_https_port=1094), "xcache_https_port: found 1094. Set a free port"),
+    (everywhere(xcache_metrics_port=1094), "xcache_metrics_port: found 1094. Set a free port"),
+    (everywhere(xcache_metrics_port=0), "xcache_metrics_port: found 0. Set a free port"),
+    (origin_beside_cache(xcache_origin_metrics_port=1094), "xcache_origin_metrics_port: found 1094. Set"),
+    (
+        everywhere(xcache_metrics_scrapers=["10.1.0.5/24"]),
+        "xcache_metrics_scrapers: found '10.1.0.5/24': 10.1.0.5/24 has host",
+    ),
+    (
+        origin_beside_cache(xcache_origin_metrics_port=9931),
+        "xcache_origin_metrics_port: found 9931, as xcache_metrics_port, and w1 runs both",
+    ),
+    (everywhere(xcache_metrics_scrapers=["prometheus"]), "xcache_metrics_scrapers: found 'prometheus'"),
     (group("gateway"), "group gateway: found 0 hosts. Put at least 1 into it"),
     (group("authority", "c1", "w1"), "group authority: found 2 hosts. Put exactly 1 into it"),
     (group("condor_execute"), "group condor_execute: found 0 hosts. Put at least 1 into it"),
@@ -321,6 +345,9 @@ GOOD = [
     issuer(base_paths=["/store", "/store/user"], restricted_paths=["/store/user"], audiences=["https://a.test", "b"]),
     everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other", "url": "https://other.test:9443/a"}]),
     everywhere(xcache_https_port=8443),
+    everywhere(xcache_metrics_port=9932),
+    origin_beside_cache(),
+    everywhere(xcache_metrics_scrapers=["10.1.0.5", "10.2.0.0/16", "fd00::/8"]),
     everywhere(xcache_image="r.test:5000/xrootd:v6.2.0"),
     everywhere(xcache_image=f"r.test/xrootd@sha256:{SUM}"),
     everywhere(xcache_image="r.test/cmsaf/xrootd:0.1.0"),
