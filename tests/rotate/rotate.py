@@ -251,7 +251,12 @@ def main() -> int:
     results: dict[str, Any] = {}
     failed = 0
     try:
-        hub.login(Path(settings["password_file"]).read_text(encoding="utf-8").strip())
+        password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
+        hub.login(password)
+        if hub.runs():
+            # What a run that was cut off has left; its cluster is in the way.
+            hub.stop(LIMIT)
+            hub.login(password)
         hub.start(LIMIT)
         hub.open_kernel()
         began = hub.run(BEGIN, LIMIT)
