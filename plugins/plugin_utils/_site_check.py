@@ -416,7 +416,7 @@ def _metrics(site: Site) -> Iterator[Problem]:
         port = site.facility(name, group)
         if _whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
             yield Problem(name, f"{port}", "Set a free port.")
-    ports = [site.facility(name, group) for group, name, _ in served]
+    ports = [site.facility(name, group) for group, name, others in served]
     both = sorted(set(site.hosts("xcache")) & set(site.hosts("origin")))
     if both and ports[0] == ports[1]:
         yield Problem(served[1][1], f"{ports[1]}, as {served[0][1]}, and {both[0]} runs both", "Set another port.")
