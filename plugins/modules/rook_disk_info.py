@@ -130,7 +130,7 @@ def look(module: AnsibleModule, path: str) -> Disk:
         for node in ask(module, "lsblk", LSBLK, disk.device).get("blockdevices", [])[:1]:
             disk.kind, disk.size, disk.read_only = node["type"], int(node["size"] or 0), bool(node["ro"])
             disk.uses = uses(node)
-        if disk.size and not disk.uses:
+        if disk.size:
             read(module, disk)
     except (OSError, Unreadable) as error:
         disk.unreadable = str(error)
@@ -139,23 +139,30 @@ def look(module: AnsibleModule, path: str) -> Disk:
 
 def read(module: AnsibleModule, disk: Disk) -> None:
     """Add what is on the disk, and whether somebody holds it who is not seen otherwise."""
-    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
     descriptor = os.open(disk.device, os.O_RDONLY)
     try:
         disk.label = parse_label(os.pread(descriptor, 64 << 10, 0))
         data = first_data(descriptor, disk.size)
     finally:
         os.close(descriptor)
+    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
     if disk.label:
         disk.contents = [f"an OSD of cluster {disk.label.fsid or 'unknown'}", *disk.contents]
     if data is not None and not disk.contents:
         disk.contents = [f"data, the first of it at byte {data}"]
+    if not disk.uses and held(disk.device):
+        disk.uses = ["held by the kernel or a program"]
+
+
+def held(device: str) -> bool:
+    """Whether anybody has the disk for himself alone."""
     try:
-        os.close(os.open(disk.device, os.O_RDONLY | os.O_EXCL))
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        disk.uses = ["held by the kernel or a program"]
+        return True
+    return False
 
 
 def main() -> None:
