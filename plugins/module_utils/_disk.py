@@ -52,6 +52,7 @@ class Disk:
     kind: str = ""
     size: int = 0
     read_only: bool = False
+    unreadable: str = ""
     uses: list[str] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
     label: Label | None = None
@@ -180,6 +181,8 @@ def _unfit(disk: Disk, loops: bool, names: t.Sequence[str]) -> str:
         return f"which is of type {disk.kind}. Write the name of a whole disk or of a partition."
     if disk.uses:
         return f"which is {disk.device} and in use: {', '.join(disk.uses)}. Take it out, or free it first."
+    if disk.unreadable:
+        return f"which is {disk.device} and cannot be looked at: {disk.unreadable}. Take it out, or see to that."
     if disk.read_only:
         return "which is read-only. Take it out, or let it be written."
     if disk.size < LEAST:
@@ -209,8 +212,10 @@ def judged(
     verdict = Verdict()
     first: dict[str, str] = {}
     for disk in disks:
-        twin = first.setdefault(disk.device, disk.path) if disk.device else disk.path
-        if twin != disk.path:
+        twin = first.get(disk.device, "")
+        if disk.device:
+            first.setdefault(disk.device, disk.path)
+        if twin:
             verdict.problems.append(f"found {disk.path}, which is the same disk as {twin}. Take one of them out.")
         elif _ours(disk.label, fsid, osds):
             verdict.kept.append(disk.path)

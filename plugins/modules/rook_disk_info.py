@@ -103,16 +103,17 @@ LSBLK = ("--all", "--json", "--bytes", "--paths", "--output", "PATH,TYPE,SIZE,RO
 WIPEFS = ("--no-act", "--json", "--output", "TYPE,USAGE,LABEL")
 
 
+class Unreadable(Exception):
+    """What a program said of a disk that it could not look at."""
+
+
 def ask(
     module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str
 ) -> dict[str, list[dict[str, Any]]]:
     """What a program of util-linux says of a device, in JSON; nothing where there is nothing to say."""
     done = module.run_command([module.get_bin_path(program, required=True), *arguments, device])
     if done[0]:
-        module.fail_json(
-            msg=f"Looking at {device} failed: {program} ended with {done[0]} and said {done[2].strip()!r}. "
-            f"Take the disk out of the option disks, or see to what it says."
-        )
+        raise Unreadable(" ".join(done[2].split()) or f"{program} ended with {done[0]}")
     return json.loads(done[1]) if done[1].strip() else {}
 
 
@@ -125,34 +126,43 @@ def look(module: AnsibleModule, path: str) -> Disk:
     disk.block = stat.S_ISBLK(os.stat(disk.device).st_mode)
     if not disk.block:
         return disk
-    for node in ask(module, "lsblk", LSBLK, disk.device).get("blockdevices", [])[:1]:
-        disk.kind, disk.size, disk.read_only = node["type"], int(node["size"] or 0), bool(node["ro"])
-        disk.uses = uses(node)
-    if disk.size:
-        read(module, disk)
+    try:
+        for node in ask(module, "lsblk", LSBLK, disk.device).get("blockdevices", [])[:1]:
+            disk.kind, disk.size, disk.read_only = node["type"], int(node["size"] or 0), bool(node["ro"])
+            disk.uses = uses(node)
+        if disk.size:
+            read(module, disk)
+    except (OSError, Unreadable) as error:
+        disk.unreadable = str(error)
     return disk
 
 
 def read(module: AnsibleModule, disk: Disk) -> None:
     """Add what is on the disk, and whether somebody holds it who is not seen otherwise."""
-    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
     descriptor = os.open(disk.device, os.O_RDONLY)
     try:
         disk.label = parse_label(os.pread(descriptor, 64 << 10, 0))
         data = first_data(descriptor, disk.size)
     finally:
         os.close(descriptor)
+    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
     if disk.label:
         disk.contents = [f"an OSD of cluster {disk.label.fsid or 'unknown'}", *disk.contents]
     if data is not None and not disk.contents:
         disk.contents = [f"data, the first of it at byte {data}"]
-    if not disk.uses:
-        try:
-            os.close(os.open(disk.device, os.O_RDONLY | os.O_EXCL))
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            disk.uses = ["held by the kernel or a program"]
+    if not disk.uses and held(disk.device):
+        disk.uses = ["held by the kernel or a program"]
+
+
+def held(device: str) -> bool:
+    """Whether anybody has the disk for himself alone."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return True
+    return False
 
 
 def main() -> None:
@@ -167,14 +177,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        disks = [look(module, path) for path in module.params["disks"]]
-    except OSError as error:
-        module.fail_json(
-            msg=f"Looking at the disks failed at {error.filename}: {error.strerror}. Run as root, or see to the disk."
-        )
     verdict = judged(
-        disks,
+        [look(module, path) for path in module.params["disks"]],
         module.params["wipe"],
         module.params["fsid"],
         module.params["osds"],

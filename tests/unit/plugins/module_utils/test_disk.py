@@ -130,6 +130,7 @@ A = "/dev/disk/by-id/a"
         (THEIRS, [A], None, ("", [A], [])),
         # What is in use is refused, named or not.
         ({**ON_IT, "uses": ["mounted at /"]}, [A], [OSD], ("in use: mounted at /. Take it out", [], [])),
+        ({"unreadable": "not permitted"}, [A], [OSD], ("cannot be looked at: not permitted. Take it out", [], [])),
         ({**ON_IT, "read_only": True}, [A], [OSD], ("which is read-only", [], [])),
         ({"size": (5 << 30) - 1}, [], [OSD], ("of 5.0 GiB. Ceph takes none below 5 GiB", [], [])),
         ({"size": 0, "kind": ""}, [], [OSD], ("has no size", [], [])),
@@ -163,6 +164,12 @@ def test_the_same_disk_by_two_names() -> None:
     verdict = judged([disk(), disk("/dev/disk/by-id/b")], [], FSID, [], loops=False)
     assert verdict.problems == [
         "found /dev/disk/by-id/b, which is the same disk as /dev/disk/by-id/a. Take one of them out."
+    ]
+
+
+def test_the_same_disk_by_one_name() -> None:
+    assert judged([disk(), disk()], [], FSID, [], loops=False).problems == [
+        f"found {A}, which is the same disk as {A}. Take one of them out."
     ]
 
 
