@@ -283,7 +283,7 @@ class Lab:
         path.with_suffix(".now").write_text(text, encoding="utf-8")
         log = self.root / f"tmp/{name}.log"
         env = {
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": f"/var/spool/xrootd/{name}",
             "BEARER_TOKEN_FILE": "/etc/xrootd/secrets/origin-token",
             "X509_CERT_FILE": "/etc/xrootd/tls/ca.crt",
@@ -310,11 +310,11 @@ class Lab:
         """A cache that holds nothing."""
         if "cache" in self.running:
             self.stop("cache")
-        for entry in (self.root / "cache").iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        for folder in ("namespace", "data", "meta"):
-            (self.root / "cache" / folder).mkdir()
-            os.chown(self.root / "cache" / folder, SERVER, SERVER)
+        disk = self.root / "cache/0"
+        shutil.rmtree(disk, ignore_errors=True)
+        for folder in (disk, *(disk / name for name in ("namespace", "data", "meta"))):
+            folder.mkdir()
+            os.chown(folder, SERVER, SERVER)
         self.start("cache", changed)
 
     def web(self) -> None:
@@ -348,7 +348,7 @@ class Lab:
                         ["sh", "-c", 'for url; do xrdcp --nopbar --silent "$url" - || exit 1; done', "-", *urls]
                     )
         env = {
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/tmp",
             "X509_CERT_FILE": "/etc/xrootd/tls/ca.crt",
             "BEARER_TOKEN_FILE": "/user/cache" if server == CACHE else "/user/origin",
