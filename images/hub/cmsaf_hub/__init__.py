@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a cmsaf facility adds to a hub: each server's own, short credentials.
+"""What a cmsaf facility adds to a hub: each server's own, short credentials, and the servers to choose from.
 
 In the hub's configuration::
 
@@ -17,7 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import renewal
+from .errors import SettingsError
 from .hooks import Hooks
+from .profiles import TEMPLATES
 from .settings import Settings, SigningKey
 
 __all__ = ["configure"]
@@ -40,6 +42,8 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     config.KubeSpawner.modify_pod_hook = hooks.modify_pod
     config.KubeSpawner.after_pod_created_hook = hooks.after_pod_created
     config.KubeSpawner.post_stop_hook = hooks.post_stop
+    if hooks.settings.profiles:
+        _offer_profiles(config, hooks)
     if hooks.settings.renewal_interval is not None:
         # Beside what the chart or the site has there.
         config.JupyterHub.services.append(renewal.service(values, config.KubeSpawner.get("namespace")))
@@ -51,3 +55,14 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     if password:
         config.SharedPasswordAuthenticator.user_password = password
     return hooks
+
+
+def _offer_profiles(config: Any, hooks: Hooks) -> None:
+    if config.KubeSpawner.get("profile_list"):
+        raise SettingsError(
+            "The servers to choose from are both in singleuser.profileList and in custom.cmsaf.profiles: leave one of"
+            " them empty. Only the second knows who may take which."
+        )
+    config.KubeSpawner.profile_list = hooks.profile_list
+    config.KubeSpawner.options_form = hooks.options_form
+    config.JupyterHub.template_paths.append(str(TEMPLATES))

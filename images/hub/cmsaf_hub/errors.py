@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ClusterError", "CredentialError", "HubError", "SettingsError"]
+from tornado.web import HTTPError
+
+__all__ = ["ClusterError", "CredentialError", "HubError", "SettingsError", "forbidden"]
 
 
 class HubError(Exception):
@@ -25,3 +27,10 @@ class CredentialError(HubError):
 
 class ClusterError(HubError):
     """The cluster refused what a server needs."""
+
+
+def forbidden(message: str) -> HTTPError:
+    """What a request is answered with that somebody may not make; the page shows the message."""
+    problem = HTTPError(403)
+    problem.jupyterhub_message = message
+    return problem

@@ -10,20 +10,23 @@ kubelet waits with the start of the containers until the Secret is there.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from kubernetes_asyncio.client import (
+    V1Affinity,
     V1EnvVar,
+    V1PodAffinity,
     V1SecretVolumeSource,
     V1Volume,
     V1VolumeMount,
 )
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from . import credentials, objects
-from .errors import ClusterError
+from . import credentials, objects, profiles
+from .errors import ClusterError, forbidden
 from .names import Server
 from .settings import Settings
 
@@ -53,9 +56,19 @@ class Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
         return self
 
+    async def profile_list(self, spawner: Any) -> list[dict[str, Any]]:
+        """The profiles that KubeSpawner lets this user take."""
+        return profiles.kubespawner_profiles(self._open(spawner), self.settings.profiles)
+
+    async def options_form(self, spawner: Any) -> str:
+        """The form that asks which of them it is to be."""
+        chosen = (spawner.user_options or {}).get("profile")
+        return profiles.form(self._open(spawner), chosen, self.settings.sessions)
+
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
         server = self.server(spawner)
+        self._refuse_others(spawner)
         self._minted[spawner] = await credentials.mint(server, self.settings)
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
@@ -71,9 +84,13 @@ class Hooks:
         container = pod.spec.containers[0]
         mount = V1VolumeMount(name=_VOLUME, mount_path=objects.SECRETS_PATH, read_only=True)
         container.volume_mounts = [*(container.volume_mounts or []), mount]
-        added = objects.pod_environment(server)
+        # Workers of another image than the notebook's would compute with other versions.
+        added = objects.pod_environment(server, container.image if self.settings.condor else None)
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
+        if _shares_a_disk(spawner):
+            # One node at a time has the user's home.
+            _add_affinity(pod, objects.beside(pod.metadata.labels[objects.USER_NAME]))
         return pod
 
     async def after_pod_created(self, spawner: Any, pod: Mapping[str, Any]) -> None:
@@ -113,6 +130,26 @@ class Hooks:
                     "%s %s was not deleted (%s %s); it goes with its pod",
                     *(what, name, problem.status, problem.reason),
                 )
+
+    def _open(self, spawner: Any) -> list[profiles.Profile]:
+        """The profiles that the user's groups allow, by what the login said last."""
+        found = profiles.open_to(self.settings.profiles, frozenset(group.name for group in spawner.user.groups))
+        if not found:
+            raise forbidden(
+                f"None of this facility's servers is for you, {spawner.user.name}: each asks for a group that you are"
+                " not in. Please ask the facility's admins."
+            )
+        return found
+
+    def _refuse_others(self, spawner: Any) -> None:
+        """However it was asked for: by the form, by an address, by the hub's API, or by what was taken last time."""
+        if not self.settings.profiles:
+            return
+        asked = (spawner.user_options or {}).get("profile")
+        known = [profile.slug for profile in self._open(spawner)]
+        if asked and asked not in known:
+            spawner.log.warning("Refused %s the profile %r", spawner.user.name, asked)
+            raise forbidden(f"There is no server {str(asked)[:40]!r} for you. Yours are: {', '.join(known)}.")
 
     def server(self, spawner: Any) -> Server:
         """The server that a spawner is for."""
@@ -156,6 +193,19 @@ class Hooks:
             f"{what} is in the way in namespace {metadata['namespace']} and came back after"
             f" {_TRIES} deletions. Please tell the facility's admins."
         )
+
+
+def _shares_a_disk(spawner: Any) -> bool:
+    """Whether all of a user's servers have one home, which only one node can have at a time."""
+    own = re.search(r"\{\w*server(name)?\}", spawner.pvc_name_template)
+    return bool(spawner.storage_pvc_ensure and not own and "ReadWriteMany" not in spawner.storage_access_modes)
+
+
+def _add_affinity(pod: Any, term: Mapping[str, Any]) -> None:
+    affinity = pod.spec.affinity = pod.spec.affinity or V1Affinity()
+    beside = affinity.pod_affinity = affinity.pod_affinity or V1PodAffinity()
+    required = beside.required_during_scheduling_ignored_during_execution or []
+    beside.required_during_scheduling_ignored_during_execution = [*required, term]
 
 
 async def _delete(delete: Callable[..., Awaitable[Any]], name: str, namespace: str) -> None:

@@ -26,6 +26,7 @@ from tornado import web
 from tornado.httpclient import HTTPClientError
 from traitlets import Any as AnyTrait
 
+from .errors import forbidden
 from .identity import Refused, groups_of, identity_of, name_of, refusal
 from .settings import Login
 
@@ -99,7 +100,7 @@ class _Login:
             return name_of(self.settings.rules, user_info)
         except Refused as why:
             self.log.warning("Refused %r of provider %r: %s", user_info.get("sub"), user_info.get("idp"), why)
-            raise _forbidden(str(why)) from None
+            raise forbidden(str(why)) from None
 
     async def update_auth_model(self, auth_model: dict[str, Any]) -> dict[str, Any]:
         state = auth_model["auth_state"]
@@ -118,7 +119,7 @@ class _Login:
         why = refusal(self.settings.rules, username, frozenset(auth_model["groups"]))
         if why:
             self.log.warning("Refused %s: not allowed", username)
-            raise _forbidden(why)
+            raise forbidden(why)
         return True
 
     async def authenticate(self, handler: Any, data: Any = None, **options: Any) -> Any:
@@ -128,7 +129,7 @@ class _Login:
         taken = (state or {}).get(_IDENTITY)
         if taken and taken != model["auth_state"][_IDENTITY]:
             self.log.warning("Refused %s: the name belongs to %s", model["name"], taken)
-            raise _forbidden(
+            raise forbidden(
                 f"The name {model['name']} belongs to another identity here. If you changed your identity provider,"
                 " ask the facility's administrators to move your name."
             )
@@ -239,7 +240,7 @@ def configure(config: Any, login: Login) -> None:
     """Put the settings where JupyterHub looks for them."""
     rules = login.rules
     config.JupyterHub.authenticator_class = CILogon if login.kind == "cilogon" else OpenIDConnect
-    config.JupyterHub.template_paths = [str(_TEMPLATES)]
+    config.JupyterHub.template_paths.append(str(_TEMPLATES))
     config.JupyterHub.template_vars = {"cmsaf": login.page}
     # In days, which is what JupyterHub counts in.
     config.JupyterHub.cookie_max_age_days = login.session.total_seconds() / 86400
@@ -263,9 +264,3 @@ def configure(config: Any, login: Login) -> None:
 
 def _nonce(state_id: str) -> str:
     return hashlib.sha256(f"nonce {state_id}".encode()).hexdigest()
-
-
-def _forbidden(message: str) -> web.HTTPError:
-    problem = web.HTTPError(403)
-    problem.jupyterhub_message = message
-    return problem

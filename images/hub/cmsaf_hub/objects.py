@@ -15,6 +15,7 @@ __all__ = [
     "SERVER_LABEL",
     "SERVER_NAME",
     "USER_NAME",
+    "beside",
     "owner",
     "pod_environment",
     "renewal",
@@ -25,7 +26,7 @@ __all__ = [
 SCHEDULER_PORT = 8786
 SECRETS_PATH = "/etc/cmsaf-secrets"
 SERVER_LABEL = "cmsaf.facility/server"
-# Annotations; KubeSpawner puts them on the pod.
+# Annotations; KubeSpawner puts them on the pod, and what a label can hold of them as labels.
 USER_NAME = "hub.jupyter.org/username"
 SERVER_NAME = "hub.jupyter.org/servername"
 
@@ -83,13 +84,22 @@ def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pod_environment(server: Server) -> dict[str, str]:
-    """What the server has to know about itself."""
-    return {
+def pod_environment(server: Server, worker_image: str | None = None) -> dict[str, str]:
+    """What the server has to know about itself; the image of its workers only where there is a pool."""
+    known = {
         "CMSAF_USER": server.user,
         "CMSAF_SERVER": server.name,
         "CMSAF_DASK_NAME": server.dask_name,
     }
+    return known if worker_image is None else {**known, "CMSAF_WORKER_IMAGE": worker_image}
+
+
+def beside(user: str) -> dict[str, Any]:
+    """On the node of the user's other pods, wherever that is; the first pod matches itself, so it may go anywhere.
+
+    :param user: value of the label that KubeSpawner gives all pods of the user
+    """
+    return {"labelSelector": {"matchLabels": {USER_NAME: user}}, "topologyKey": "kubernetes.io/hostname"}
 
 
 def _metadata(name: str, server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:

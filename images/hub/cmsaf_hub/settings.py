@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +13,11 @@ from typing import Any, overload
 
 from .errors import SettingsError
 from .identity import Rules
+from .profiles import Profile, Sessions
 
 __all__ = ["Cache", "Condor", "Dask", "Login", "Settings", "SigningKey", "TokenService"]
 
+_MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?[MGT]")
 _CILOGON = "https://cilogon.org"
 # What each kind asks for, and in which claim names and groups come.
 _SCOPES = {
@@ -114,6 +117,8 @@ class Settings:
     login_password_file: Path | None
     renew_every: timedelta | None = None
     login: Login | None = None
+    profiles: tuple[Profile, ...] = ()
+    sessions: Sessions | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -125,6 +130,8 @@ class Settings:
         password = taken.text("loginPasswordFile", required=False)
         every = taken.seconds("renewEvery", required=False)
         login = taken.section("login")
+        profiles = taken.sections("profiles")
+        sessions = taken.section("sessions")
         taken.finish()
         found = cls(
             dask=_dask(dask),
@@ -133,6 +140,8 @@ class Settings:
             login_password_file=Path(password) if password else None,
             renew_every=every,
             login=_login(login) if login else None,
+            profiles=_profiles(profiles),
+            sessions=_sessions(sessions) if sessions else None,
         )
         found._check_renewal()
         return found
@@ -270,6 +279,43 @@ def _rules(values: _Values, kind: str) -> Rules:
     )
 
 
+def _profiles(sections: list[_Values]) -> tuple[Profile, ...]:
+    profiles = tuple(_profile(values) for values in sections)
+    slugs = [profile.slug for profile in profiles]
+    for profile in profiles:
+        if not profile.slug or slugs.count(profile.slug) > 1:
+            raise SettingsError(
+                f"custom.cmsaf.profiles has the name {profile.name!r}, it has to have letters or digits of ASCII, by"
+                " which it differs from all others."
+            )
+    if sum(profile.default for profile in profiles) > 1:
+        raise SettingsError("custom.cmsaf.profiles has several with default, it has to be one at most.")
+    return profiles
+
+
+def _profile(values: _Values) -> Profile:
+    profile = Profile(
+        name=values.text("name"),
+        description=values.text("description"),
+        image=values.text("image"),
+        cpu=values.number("cpu"),
+        memory=values.text("memory"),
+        gpu=values.counts("gpu"),
+        groups=frozenset(values.texts("groups")),
+        default=values.switch("default"),
+    )
+    values.finish()
+    if not _MEMORY.fullmatch(profile.memory):
+        raise SettingsError(f"{values.name}.memory is {profile.memory!r}, it has to be like 8G.")
+    return profile
+
+
+def _sessions(values: _Values) -> Sessions:
+    sessions = Sessions(idle=values.seconds("idle"), longest=values.seconds("longest"))
+    values.finish()
+    return sessions
+
+
 class _Values:
     """One level of the values; remembers its name for messages."""
 
@@ -284,6 +330,12 @@ class _Values:
         if not isinstance(value, Mapping):
             raise self._wrong(key, value, "a group of values")
         return _Values(f"{self.name}.{key}", value)
+
+    def sections(self, key: str) -> list[_Values]:
+        value = self._left.pop(key, None) or []
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise self._wrong(key, value, "a list of groups of values")
+        return [_Values(f"{self.name}.{key}[{number}]", item) for number, item in enumerate(value)]
 
     def text(self, key: str, *, required: bool = True) -> str:
         value = self._left.pop(key, None)
@@ -309,6 +361,18 @@ class _Values:
             raise self._wrong(key, value, "texts by name")
         return dict(value)
 
+    def counts(self, key: str) -> dict[str, int]:
+        value = self._left.pop(key, None) or {}
+        if not isinstance(value, Mapping) or not all(_positive(item) and item == int(item) for item in value.values()):
+            raise self._wrong(key, value, "whole numbers by name")
+        return {name: int(count) for name, count in value.items()}
+
+    def number(self, key: str) -> float:
+        value = self._left.pop(key, None)
+        if not _positive(value):
+            raise self._wrong(key, value, "a positive number")
+        return float(value)
+
     def switch(self, key: str) -> bool:
         value = self._left.pop(key, False)
         if not isinstance(value, bool):
@@ -326,8 +390,7 @@ class _Values:
         if value is None and not required:
             return None
         # Helm hands whole numbers on as floats when they come from a file.
-        whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-        if not whole:
+        if not _positive(value):
             raise self._wrong(key, value, "a positive number of seconds")
         return timedelta(seconds=int(value))
 
@@ -337,3 +400,7 @@ class _Values:
 
     def _wrong(self, key: str, value: Any, wanted: str) -> SettingsError:
         return SettingsError(f"{self.name}.{key} is {value!r}, it has to be {wanted}.")
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0

@@ -360,6 +360,8 @@ class Spawner:
         self.user = SimpleNamespace(name=user)
         self.name = name
         self.namespace = NAMESPACE
+        self.storage_pvc_ensure = False
+        self.pvc_name_template = "claim-{username}"
         self.log = logging.getLogger("spawner")
 
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The kinds of server that a site offers, and who may take which: no network, no hub in here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+__all__ = ["TEMPLATES", "Profile", "Sessions", "form", "kubespawner_profiles", "open_to", "slug_of", "span"]
+
+TEMPLATES = Path(__file__).parent / "pages"
+# Site's words are text, whatever signs are in them.
+_PAGES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+_UNITS = {"M": "MB", "G": "GB", "T": "TB"}
+_SPANS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kind of server."""
+
+    name: str
+    description: str
+    image: str
+    cpu: float
+    # As KubeSpawner writes it: a number and one of M, G, T.
+    memory: str
+    # Resource as the cluster names it, and how many of it.
+    gpu: Mapping[str, int] = field(default_factory=dict)
+    # Who is in one of these may take it; without groups everybody may.
+    groups: frozenset[str] = frozenset()
+    default: bool = False
+
+    @property
+    def slug(self) -> str:
+        return slug_of(self.name)
+
+    @property
+    def size(self) -> str:
+        """What the server gets, in words."""
+        count = sum(self.gpu.values())
+        parts = [_many(self.cpu, "core"), f"{self.memory[:-1]} {_UNITS[self.memory[-1]]} of memory"]
+        return " · ".join(parts + ([_many(count, "GPU")] if count else []))
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """How long a server stays: without use, and at most."""
+
+    idle: timedelta
+    longest: timedelta
+
+
+def slug_of(name: str) -> str:
+    """By what a browser or a program asks for a profile.
+
+    >>> slug_of("Usual"), slug_of("Large (32 GB)")
+    ('usual', 'large-32-gb')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def open_to(profiles: Iterable[Profile], groups: frozenset[str]) -> list[Profile]:
+    """Those that somebody of these groups may take."""
+    return [profile for profile in profiles if not profile.groups or profile.groups & groups]
+
+
+def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile]) -> list[dict[str, Any]]:
+    """What KubeSpawner takes as its profile_list: `open_ones`, of all that are `offered`."""
+    # KubeSpawner merges what is given by name into what is there: so a resource of another profile is taken out.
+    without = {name: None for profile in offered for name in profile.gpu}
+    return [
+        {
+            "display_name": profile.name,
+            "slug": profile.slug,
+            "default": profile.default,
+            "kubespawner_override": {
+                "image": profile.image,
+                "cpu_limit": profile.cpu,
+                "mem_limit": profile.memory,
+                "extra_resource_limits": {**without, **{name: str(count) for name, count in profile.gpu.items()}},
+            },
+        }
+        for profile in open_ones
+    ]
+
+
+def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None) -> str:
+    """The form that asks which server it is to be; nothing where there is no choice.
+
+    :param chosen: slug of the profile that was taken last, if any
+    """
+    marked = next((profile for profile in profiles if profile.slug == chosen), None)
+    # Without a form the hub takes what was taken last, which somebody may have lost in the meantime.
+    if len(profiles) == 1 and (marked or not chosen):
+        return ""
+    marked = marked or next((profile for profile in profiles if profile.default), profiles[0])
+    return _PAGES.get_template("profiles.html").render(
+        profiles=profiles,
+        marked=marked,
+        idle=span(sessions.idle) if sessions else "",
+        longest=span(sessions.longest) if sessions else "",
+    )
+
+
+def span(time: timedelta) -> str:
+    """A time in the largest unit that it fills.
+
+    >>> span(timedelta(days=7)), span(timedelta(hours=1)), span(timedelta(minutes=90))
+    ('7 days', '1 hour', '1.5 hours')
+    """
+    seconds = time.total_seconds()
+    unit, length = next((found for found in _SPANS if seconds >= found[1]), _SPANS[-1])
+    return _many(round(seconds / length, 1), unit)
+
+
+def _many(count: float, what: str) -> str:
+    return f"{count:g} {what}" if count == 1 else f"{count:g} {what}s"
