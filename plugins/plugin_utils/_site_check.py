@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_servers
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
@@ -55,6 +55,11 @@ DOMAINS = (
 )
 NETWORKS = ("facility_host_network", "facility_pod_network", "facility_service_network")
 CHECKSUM_LISTS = ("upstream", "built")
+# Variables of older releases, and what took their place.
+REPLACED = {
+    "jupyterhub_cpu_limit": ["cpu into each of jupyterhub_profiles"],
+    "jupyterhub_memory_limit": ["memory into each of jupyterhub_profiles"],
+}
 # What HTCondor's daemons listen on, and what the token service does if nothing else is set.
 CONDOR_PORT, TOKEN_PORT = 9618, 9620
 
@@ -140,6 +145,7 @@ def problems(site: Site) -> list[Problem]:
         _tokens,
         _issuers,
         _login,
+        _servers,
         _sources,
         _checksums,
         _versions,
@@ -213,7 +219,7 @@ def _unknown(site: Site) -> Iterator[Problem]:
             if name not in site.known and not foreign and claimed(name, site.prefixes, site.known):
                 seen.setdefault(name, []).append(host)
     for name, hosts in sorted(seen.items()):
-        near = difflib.get_close_matches(name, sorted(site.known), 1, 0.75)
+        near = [*REPLACED.get(name, []), *difflib.get_close_matches(name, sorted(site.known), 1, 0.75)]
         fix = f"Write {near[0]} instead, or remove it" if near else "Remove it, as no role of this collection reads it"
         yield Problem(
             name,
@@ -434,6 +440,20 @@ def _login(site: Site) -> Iterator[Problem]:
             site.missing_files["hub-login-client-secret"],
             "Put there what the provider gave when the hub was registered, mode 0600.",
         )
+
+
+def _servers(site: Site) -> Iterator[Problem]:
+    profiles, sessions = site.facility("jupyterhub_profiles"), site.facility("jupyterhub_sessions")
+    if isinstance(profiles, list):
+        for variable, found, fix in _site_servers.profile_mistakes(profiles, site.facility("jupyterhub_login")):
+            yield Problem(variable, found, fix)
+        for number, profile in enumerate(profiles):
+            image = profile.get("image") if isinstance(profile, Mapping) else None
+            if image is not None:
+                yield from _image(f"jupyterhub_profiles[{number}].image", str(image))
+    if isinstance(sessions, Mapping):
+        for variable, found, fix in _site_servers.session_mistakes(sessions):
+            yield Problem(variable, found, fix)
 
 
 def _said(site: Site, name: str) -> Any:

@@ -32,6 +32,7 @@ BAD: dict[str, Any] = {
     "mirror_upstream_checksums": {"get.helm.sh/helm.tar.gz": NO_SHA256},
     "xcache_image": "registry.example.org/xrootd:v5.8.1",
     "jupyterhub_hub_image": "registry.example.org/jupyterhub:5.3.0",
+    "jupyterhub_sessions": {"named_servers": 3, "idle": 86400, "longest": 1209600},
     "gateway_maxconn": "many",
     # Set here, read by a play on localhost.
     "site_check_execute_hosts": 3,
@@ -54,6 +55,7 @@ MISTAKES = [
     rf"mirror_upstream_checksums\.get\.helm\.sh/helm\.tar\.gz: found '{NO_SHA256}'\. Set a sha256: 64 hexadecimal",
     r"xcache_image: found 'registry\.example\.org/xrootd:v5\.8\.1', below 6\.2\.0\. Set xrootd 6\.2\.0 or newer",
     r"jupyterhub_hub_image: found 'registry\.example\.org/jupyterhub:5\.3\.0', below .*\. Set jupyterhub .* or newer",
+    r"jupyterhub_sessions\.longest: found 1209600 seconds\. Set at most 604800",
     r"gateway_maxconn: found a value of another type",
 ]
 

@@ -28,8 +28,13 @@ ANALYSIS, OTHER = "r.test/cmsaf/analysis@sha256:aa", "r.test/cmsaf/ml@sha256:bb"
 USUAL = {"name": "Usual", "description": "For most.", "image": ANALYSIS, "cpu": 2, "memory": "8G", "default": True}
 SMALL = {"name": "Small", "description": "For a look.", "image": ANALYSIS, "cpu": 0.5, "memory": "1.5G"}
 GPU = {
-    **{"name": "Learning (GPU)", "description": "With <b> & torch.", "image": OTHER, "cpu": 4.0, "memory": "32G"},
-    **{"gpu": {"nvidia.com/gpu": 1.0}, "groups": ["ml", "admins"]},
+    "name": "Learning (GPU)",
+    "description": "With <b> & torch.",
+    "image": OTHER,
+    "cpu": 4.0,
+    "memory": "32G",
+    "gpu": {"nvidia.com/gpu": 1.0},
+    "groups": ["ml", "admins"],
 }
 DASK = {"domain": "dask.af.test", "workerAddresses": [], "lifetime": 86400}
 VALUES: dict[str, Any] = {
@@ -49,7 +54,9 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
 
 
-def spawner(hooks: Hooks, groups: Iterable[str] = (), options: Any = None, name: str = "", **traits: Any) -> KubeSpawner:
+def spawner(
+    hooks: Hooks, groups: Iterable[str] = (), options: Any = None, name: str = "", **traits: Any
+) -> KubeSpawner:
     """KubeSpawner with nothing behind it: no cluster, no hub."""
     user = SimpleNamespace(name="alice", id=1, url="/user/alice/", groups=[SimpleNamespace(name=one) for one in groups])
     user.escaped_name = user.name
@@ -271,7 +278,7 @@ def test_configure() -> None:
 def test_two_lists_of_profiles_are_refused() -> None:
     config = Config()
     config.KubeSpawner.profile_list = [{"display_name": "x"}]
-    with pytest.raises(SettingsError, match="both in singleuser.profileList and in custom.cmsaf.profiles"):
+    with pytest.raises(SettingsError, match=r"both in singleuser\.profileList and in custom\.cmsaf\.profiles"):
         configure(config, VALUES)
 
 

@@ -50,6 +50,8 @@ DEFAULTS = {
     "jupyterhub_token_service": "https://{{ groups['condor_access_point'] | first }}:9620",
     "jupyterhub_login": {"kind": "password"},
     "facility_admins": [],
+    "jupyterhub_profiles": [{"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}],
+    "jupyterhub_sessions": {"named_servers": 3, "idle": 86400, "longest": 604800},
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
     "xcache_path": "/store",
@@ -60,6 +62,12 @@ DEFAULTS = {
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
 MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
+
+USUAL, LARGE = (
+    {"name": "Usual", "description": "For most.", "cpu": 2, "memory": "8G"},
+    {"name": "Large", "description": "For fits.", "cpu": 0.5, "memory": "1.5T", "groups": ["cms"]},
+)
+SESSIONS = {"named_servers": 3, "idle": 86400, "longest": 604800}
 
 # A site with a login service.
 LOGIN = {"kind": "oidc", "client_id": "hub", "issuer": "https://login.test", "allowed_groups": ["cms"]}
@@ -136,6 +144,14 @@ def issuer(**change: Any) -> Callable[[Site], None]:
 
 def issuer_without(key: str) -> Callable[[Site], None]:
     return everywhere(xcache_issuers=[{name: value for name, value in ISSUER.items() if name != key}])
+
+
+def profile(*profiles: Any) -> Callable[[Site], None]:
+    return everywhere(jupyterhub_profiles=list(profiles))
+
+
+def sessions(**change: int) -> Callable[[Site], None]:
+    return everywhere(jupyterhub_sessions={**SESSIONS, **change})
 
 
 BAD = [
@@ -275,6 +291,42 @@ BAD = [
         everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}),
         "jupyterhub_login: found nobody who may enter. Set allowed_groups, allowed_users or everybody in it",
     ),
+    (
+        on("c1", jupyterhub_cpu_limit=4),
+        "jupyterhub_cpu_limit: found a variable that does not exist, on c1. Write cpu into each of jupyterhub_profiles",
+    ),
+    (everywhere(jupyterhub_profiles=[]), "jupyterhub_profiles: found none. Name one server at least"),
+    (profile("Usual"), "jupyterhub_profiles[0]: found 'Usual'. Write name, description, cpu and memory."),
+    (profile({**USUAL, "name": ""}), "jupyterhub_profiles[0].name: found nothing. Set it."),
+    (profile({**USUAL, "name": "…"}), "jupyterhub_profiles[0].name: found '…'. Set a text with letters or digits"),
+    (profile({**USUAL, "description": None}), "jupyterhub_profiles[0].description: found nothing. Set it."),
+    (profile({**USUAL, "cpu": "2"}), "jupyterhub_profiles[0].cpu: found '2'. Set a number of cores"),
+    (profile({**USUAL, "cpu": 0}), "jupyterhub_profiles[0].cpu: found 0. Set a number of cores, 0.1 at least"),
+    (profile({**USUAL, "memory": "8 GB"}), "jupyterhub_profiles[0].memory: found '8 GB'. Set 1G or more, with M, G"),
+    (profile({**USUAL, "memory": "8Gi"}), "jupyterhub_profiles[0].memory: found '8Gi'. Set 1G or more"),
+    (profile({**USUAL, "memory": 8}), "jupyterhub_profiles[0].memory: found 8. Set 1G or more"),
+    (profile({**USUAL, "memory": "1023M"}), "jupyterhub_profiles[0].memory: found '1023M'. Set 1G or more"),
+    (profile({**USUAL, "gpu": 1}), "jupyterhub_profiles[0].gpu: found 1. Set the nodes' name for it and how many"),
+    (profile({**USUAL, "gpu": {"gpu": 1}}), "jupyterhub_profiles[0].gpu: found {'gpu': 1}. Set the nodes' name"),
+    (profile({**USUAL, "groups": "cms"}), "jupyterhub_profiles[0].groups: found 'cms'. Set a list of groups"),
+    (profile({**USUAL, "default": "yes"}), "jupyterhub_profiles[0].default: found 'yes'. Set true or false."),
+    (profile({**USUAL, "cores": 2}), "jupyterhub_profiles[0].cores: found 2. Remove it: known are name, description"),
+    (profile({**USUAL, "image": "r.test/x"}), "jupyterhub_profiles[0].image: found 'r.test/x', which can change at"),
+    (profile(USUAL, {**LARGE, "name": "usual!"}), "jupyterhub_profiles: found the names Usual and usual!. Let them"),
+    (
+        profile({**USUAL, "default": True}, {**LARGE, "default": True}),
+        "jupyterhub_profiles: found default with Usual and Large. Let one of them be it.",
+    ),
+    (profile(LARGE), "jupyterhub_profiles: found groups with each of them, but nobody is in a group by the login with"),
+    (
+        sessions(longest=604801),
+        "jupyterhub_sessions.longest: found 604801 seconds. Set at most 604800: a server's Dask",
+    ),
+    (sessions(longest=0), "jupyterhub_sessions.longest: found 0 seconds. Set at most 604800"),
+    (sessions(idle=899), "jupyterhub_sessions.idle: found 899 seconds. Set at least 900: servers say every five"),
+    (sessions(idle=0), "jupyterhub_sessions.idle: found 0 seconds. Set at least 900"),
+    (sessions(longest=3600), "jupyterhub_sessions.idle: found 86400 seconds, more than the 3600 of longest. Set it"),
+    (sessions(named_servers=-1), "jupyterhub_sessions.named_servers: found -1. Set how many a user may have, 0 for"),
     (no_client_secret, "jupyterhub_login: found no /s/hub-login-client-secret. Put there what the provider gave"),
     (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
     (
@@ -313,6 +365,10 @@ GOOD = [
     everywhere(jupyterhub_login=LOGIN),
     everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}, facility_admins=["boss"]),
     everywhere(jupyterhub_login={"kind": "values"}),
+    profile(USUAL, LARGE),
+    profile({**USUAL, "image": "r.test/ml:1.0", "gpu": {"nvidia.com/mig-1g.5gb": 2}, "default": True}, LARGE),
+    everywhere(jupyterhub_login=LOGIN, jupyterhub_profiles=[LARGE]),
+    sessions(named_servers=0, idle=900, longest=900),
     # A pool that others run has its own rules.
     on("c1", jupyterhub_token_service="https://tokens.pool.example.org:443", jupyterhub_credential_lifetime=86400),
     on("c1", jupyterhub_signing_key="/etc/condor/passwords.d/hub", jupyterhub_credential_lifetime=86400),
@@ -420,3 +476,13 @@ def test_all_mistakes_of_an_issuer_are_in_one_list(site: Site) -> None:
     names = [problem.variable for problem in problems(site)]
     of_one = [f"xcache_issuers[{n}].{key}" for n in (0, 1) for key in ("url", "base_paths")]
     assert names == [*of_one, "xcache_issuers", "xcache_issuers"]
+
+
+def test_all_mistakes_of_profiles_are_in_one_list(site: Site) -> None:
+    nameless = {"description": "x", "cpu": "two", "memory": "8Gi", "colour": "red"}
+    everywhere(jupyterhub_profiles=[nameless, USUAL, {**USUAL, "default": True}, {**LARGE, "default": True}])(site)
+    sessions(idle=0, longest=0)(site)
+    names = [problem.variable for problem in problems(site)]
+    first = [f"jupyterhub_profiles[0].{key}" for key in ("name", "colour", "cpu", "memory")]
+    last = [f"jupyterhub_sessions.{key}" for key in ("longest", "idle")]
+    assert names == [*first, "jupyterhub_profiles", "jupyterhub_profiles", *last]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What role jupyterhub hands to the hub is what the hub takes: the role's own templates, rendered by Ansible."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cmsaf_hub.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[4]
+ROLE = ROOT / "roles" / "jupyterhub"
+# What comes of other roles, and of the tasks before.
+SITE = {
+    "facility_name": "af",
+    "facility_domain": "af.test",
+    "facility_registry": "r.test",
+    "facility_version": "1.0",
+    "facility_hub_name": "hub.af.test",
+    "facility_dask_domain": "dask.af.test",
+    "facility_trust_domain": "pool.af.test",
+    "facility_users_domain": "users.af.test",
+    "facility_admins": ["boss"],
+    "facility_host_network": "10.1.0.0/24",
+    "facility_pod_network": "10.244.0.0/16",
+    "facility_service_network": "10.96.0.0/12",
+    "_jupyterhub_chart_mark": "x",
+    "_jupyterhub_keys_version": "1",
+    "_jupyterhub_hosts": ["localhost"],
+    "_jupyterhub_addresses": {"localhost": "10.1.0.2"},
+    "_jupyterhub_control_planes": ["localhost"],
+    "_jupyterhub_references": {
+        f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}"
+        for name, digit in (("cmsaf/hub", "a"), ("cmsaf/proxy", "b"), ("cmsaf/analysis", "c"), ("ml", "d"))
+    },
+}
+
+
+def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
+    sources = (ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
+    own = {name: value for path in sources for name, value in yaml.safe_load(path.read_text()).items()}
+    copy = {"content": "{{ [_jupyterhub_images, _jupyterhub_values] | to_json }}", "dest": f"{tmp_path}/values.json"}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {**own, **SITE, **variables, "ansible_python_interpreter": sys.executable},
+        "tasks": [{"ansible.builtin.copy": {**copy, "mode": "0600"}}],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    (tmp_path / "templates").symlink_to(ROLE / "templates")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", f"{tmp_path}/play.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    images, values = json.loads((tmp_path / "values.json").read_text())
+    return {"images": images, **values}
+
+
+@pytest.fixture(scope="module")
+def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return render(tmp_path_factory.mktemp("defaults"))
+
+
+def test_the_role_s_own_profiles(defaults: dict[str, Any]) -> None:
+    settings = Settings.from_values(defaults["custom"]["cmsaf"])
+    found = [(one.slug, one.cpu, one.memory, one.default) for one in settings.profiles]
+    assert found == [("usual", 2, "8G", True), ("small", 1, "2G", False), ("large", 4, "16G", False)]
+    assert {one.image for one in settings.profiles} == {f"r.test/cmsaf/analysis@sha256:{'c' * 64}"}
+    assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in ("hub", "proxy", "analysis")]
+
+
+def test_how_long_servers_stay_is_said_once(defaults: dict[str, Any]) -> None:
+    settings = Settings.from_values(defaults["custom"]["cmsaf"])
+    assert settings.sessions is not None
+    cull, hub = defaults["cull"], defaults["hub"]
+    assert (cull["enabled"], cull["timeout"], cull["maxAge"]) == (True, 86400, 604800)
+    assert (settings.sessions.idle, settings.sessions.longest) == (timedelta(days=1), timedelta(days=7))
+    assert settings.dask.lifetime > settings.sessions.longest
+    assert (hub["allowNamedServers"], hub["namedServerLimitPerUser"]) == (True, 3)
+
+
+def test_a_site_s_own(tmp_path: Path) -> None:
+    ml = {"name": "ML", "description": "Trains.", "image": "r.test/ml:1.0", "cpu": "8", "memory": "64G"}
+    ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"]}
+    usual = {"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}
+    sessions = {"named_servers": 0, "idle": 3600, "longest": 7200}
+    found = render(tmp_path, jupyterhub_profiles=[ml, usual], jupyterhub_sessions=sessions)
+    first, second = Settings.from_values(found["custom"]["cmsaf"]).profiles
+    assert (first.image, first.cpu, first.size) == (
+        f"r.test/ml@sha256:{'d' * 64}",
+        8,
+        "8 cores · 64 GB of memory · 1 GPU",
+    )
+    assert (first.groups, first.gpu, second.default) == ({"cms-ml"}, {"nvidia.com/gpu": 1}, True)
+    assert found["images"][-1] == "r.test/ml:1.0"
+    assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
