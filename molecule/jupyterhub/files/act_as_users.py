@@ -5,7 +5,10 @@
 STATE is a JSON file that the steps hand on to each other; it begins with url, ca, password_file and users. Steps:
 
 start    every user logs in, after a wrong password was tried, and starts a server
+choose   the first user asks for a profile that is not for him, then starts a second server of another profile, while
+         a kernel of the first server computes in silence until the second one tells it to end
 ask      runs PROGRAM in the kernel of the first user; standard input is JSON, which the program has as "given"
+end      the first user stops the second server
 running  names the users whose server runs, by the hub's own word
 stop     every user stops the server
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "roles/verify/files
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]
 
 LIMIT = 600
+SECOND = "second"
+# Longer than what a server takes to notice that a kernel computes, and that takes seconds.
+SILENCE = 25
+WAIT = """
+import os, pathlib, time
+end = time.monotonic() + 300
+while not pathlib.Path("~/go").expanduser().exists() and time.monotonic() < end:
+    time.sleep(0.2)
+pathlib.Path("~/go").expanduser().unlink()
+answer(os.environ["CMSAF_DASK_NAME"])
+"""
+GO = """
+import os, pathlib
+pathlib.Path("~/go").expanduser().touch()
+answer(os.environ["CMSAF_DASK_NAME"])
+"""
 
 
 def start(state: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +62,35 @@ def start(state: dict[str, Any]) -> dict[str, Any]:
     found[0][1].open_kernel()
     state["sessions"] = [hub.session.as_dict() for _, hub in found]
     return {"wrong_password_refused": all(refused for refused, _ in found)}
+
+
+def choose(state: dict[str, Any]) -> dict[str, Any]:
+    first = Hub(Session(**state["sessions"][0]))
+    second = Hub(Session(**{**state["sessions"][0], "server": SECOND, "kernel": ""}))
+    try:
+        second.start(LIMIT, state["closed"])
+    except HubError as error:
+        refusal = str(error)
+    else:
+        raise HubError(f"Asking for the profile {state['closed']}: it was given")
+    with ThreadPoolExecutor() as crowd:
+        began = time.monotonic()
+        waits = crowd.submit(first.run, WAIT, LIMIT)
+        try:
+            second.start(LIMIT, state["other"])
+            second.open_kernel()
+            time.sleep(max(0, began + SILENCE - time.monotonic()))
+            quiet = first.quiet()
+        finally:
+            if second.session.kernel:
+                names = second.run(GO, LIMIT)
+    state["second"] = second.session.as_dict()
+    return {"refusal": refusal, "quiet": quiet, "names": [waits.result(), names]}
+
+
+def end(state: dict[str, Any]) -> dict[str, Any]:
+    Hub(Session(**state["second"])).stop(LIMIT)
+    return {"stopped": SECOND}
 
 
 def ask(state: dict[str, Any]) -> Any:
@@ -64,7 +113,8 @@ def main() -> int:
     step, path = sys.argv[1], Path(sys.argv[2])
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
-        found = {"start": start, "ask": ask, "running": running, "stop": stop}[step](state)
+        steps = {"start": start, "choose": choose, "end": end, "ask": ask, "running": running, "stop": stop}
+        found = steps[step](state)
     except HubError as error:
         print(error, file=sys.stderr)
         return 1

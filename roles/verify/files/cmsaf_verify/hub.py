@@ -8,6 +8,8 @@ import ssl
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -31,6 +33,8 @@ class Session:
     url: str
     ca: str
     user: str
+    # Name of the user's server; the first one has none.
+    server: str = ""
     token: str = ""
     token_id: str = ""
     kernel: str = ""
@@ -56,6 +60,18 @@ class Hub:
     @property
     def user(self) -> str:
         return quote(self.session.user, safe="")
+
+    @property
+    def _place(self) -> str:
+        """Where the server itself answers."""
+        named = quote(self.session.server, safe="")
+        return f"/user/{self.user}/{named}" if named else f"/user/{self.user}"
+
+    @property
+    def _handle(self) -> str:
+        """By what the hub starts and stops it."""
+        named = quote(self.session.server, safe="")
+        return f"/hub/api/users/{self.user}/" + (f"servers/{named}" if named else "server")
 
     def _call(self, method: str, path: str, good: tuple[int, ...] = (200, 201, 202, 204), **options: Any) -> Any:
         url = f"{self.session.url}{path}"
@@ -97,53 +113,62 @@ class Hub:
             raise HubError(f"GET {self.session.url}{page}: no _xsrf cookie in the answer; is this a JupyterHub?")
         return found[-1]
 
-    def start(self, limit: float) -> None:
-        """Start the user's server and wait until it is ready."""
+    def start(self, limit: float, profile: str = "") -> None:
+        """Start the user's server, of the profile or of the one that the hub takes itself, and wait until it is ready."""
         if not self._ready():
-            self._call("POST", f"/hub/api/users/{self.user}/server", good=(201, 202, 400))
+            options = {"json": {"profile": profile}} if profile else {}
+            self._call("POST", self._handle, good=(201, 202, 400), **options)
         end = time.monotonic() + limit
         while not self._ready():
             if time.monotonic() > end:
                 raise HubError(
                     f"Starting the server of {self.session.user}: not ready in {limit:g} s. {self._events()}"
                 )
-            server = self._model().get("servers", {}).get("", {})
+            server = self._servers().get(self.session.server, {})
             if not server.get("pending") and not server.get("ready"):
                 raise HubError(f"Starting the server of {self.session.user}: given up by the hub. {self._events()}")
             time.sleep(1)
 
     def runs(self) -> bool:
         """Whether the hub knows of a server of the user, ready or on its way."""
-        return bool(self._model().get("servers"))
+        return bool(self._servers())
 
-    def _model(self) -> dict[str, Any]:
-        model: dict[str, Any] = self._call("GET", f"/hub/api/users/{self.user}").json()
-        return model
+    def quiet(self) -> float:
+        """Seconds since something went on in the server, by its own word."""
+        answer = self._call("GET", f"{self._place}/api/status")
+        last = datetime.fromisoformat(answer.json()["last_activity"].replace("Z", "+00:00"))
+        return (parsedate_to_datetime(answer.headers["Date"]) - last).total_seconds()
+
+    def _servers(self) -> dict[str, Any]:
+        servers: dict[str, Any] = self._call("GET", f"/hub/api/users/{self.user}").json().get("servers", {})
+        return servers
 
     def _ready(self) -> bool:
-        return bool(self._model().get("servers", {}).get("", {}).get("ready"))
+        return bool(self._servers().get(self.session.server, {}).get("ready"))
 
     def _events(self) -> str:
         """The last things the hub said about the start."""
         try:
-            text = self._call("GET", f"/hub/api/users/{self.user}/server/progress", good=(200, 400, 404)).text
+            text = self._call("GET", f"{self._handle}/progress", good=(200, 400, 404)).text
         except HubError:
             return ""
         events = [json.loads(line[5:]) for line in text.splitlines() if line.startswith("data:")]
         return " | ".join(str(event.get("message", "")) for event in events[-3:])
 
     def stop(self, limit: float) -> None:
-        """Stop the server, wait until it is gone, and give the token back."""
-        self._call("DELETE", f"/hub/api/users/{self.user}/server", good=(202, 204, 400, 404))
+        """Stop the server and wait until it is gone. One with a name is forgotten; after the first, the token goes back."""
+        options = {"json": {"remove": True}} if self.session.server else {}
+        self._call("DELETE", self._handle, good=(202, 204, 400, 404), **options)
         end = time.monotonic() + limit
-        while self._model().get("servers"):
+        while self.session.server in self._servers():
             if time.monotonic() > end:
                 raise HubError(f"Stopping the server of {self.session.user}: still there after {limit:g} s")
             time.sleep(1)
-        self._call("DELETE", f"/hub/api/users/{self.user}/tokens/{self.session.token_id}", good=(204, 403, 404))
+        if not self.session.server:
+            self._call("DELETE", f"/hub/api/users/{self.user}/tokens/{self.session.token_id}", good=(204, 403, 404))
 
     def open_kernel(self) -> None:
-        made = self._call("POST", f"/user/{self.user}/api/kernels", json={"name": "python3"}).json()
+        made = self._call("POST", f"{self._place}/api/kernels", json={"name": "python3"}).json()
         self.session.kernel = made["id"]
 
     def run(self, code: str, limit: float) -> Any:
@@ -158,7 +183,8 @@ class Hub:
     def _execute(self, code: str, limit: float) -> str:
         address = urlsplit(self.session.url)
         session = uuid.uuid4().hex
-        url = f"wss://{address.netloc}/user/{self.user}/api/kernels/{self.session.kernel}/channels?session_id={session}"
+        kernel = f"{self._place}/api/kernels/{self.session.kernel}"
+        url = f"wss://{address.netloc}{kernel}/channels?session_id={session}"
         end = time.monotonic() + limit
         try:
             channel = websocket.create_connection(
