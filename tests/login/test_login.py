@@ -39,9 +39,37 @@ PEOPLE = {
     "twin": {"preferred_username": "Alice@AF.test", "groups": ["cms"]},
     "othersite": {"preferred_username": "alice@cern.test", "groups": ["cms"]},
     "bare": {"preferred_username": "alice", "groups": ["cms"]},
+    "learner": {"preferred_username": "learner@af.test", "groups": ["cms", "ml"]},
     "root": {"preferred_username": "boss@af.test", "groups": []},
     "leaver": {"preferred_username": "leaver@af.test", "groups": ["cms"]},
 }
+
+PROFILES: list[dict[str, Any]] = [
+    {
+        "name": "Usual",
+        "description": "To write an analysis and try it on a few files; what takes longer goes to the pool.",
+        "image": "r.test/analysis:1",
+        "cpu": 2,
+        "memory": "8G",
+        "default": True,
+    },
+    {
+        "name": "Small",
+        "description": "To look at plots, edit files, or watch work that runs on the pool.",
+        "image": "r.test/analysis:1",
+        "cpu": 1,
+        "memory": "2G",
+    },
+    {
+        "name": "Machine learning",
+        "description": "To train networks: with torch, and a GPU of its own.",
+        "image": "r.test/ml:1",
+        "cpu": 8,
+        "memory": "64G",
+        "gpu": {"nvidia.com/gpu": 1},
+        "groups": ["ml"],
+    },
+]
 
 
 def call(url: str, data: dict[str, Any] | None = None) -> Any:
@@ -100,7 +128,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
     shutil.copytree(ROOT / "images/hub/cmsaf_hub", place / "lib/cmsaf_hub")
     shutil.copytree(ROOT / "plugins/module_utils", place / "lib/cmsaf_mint")
     (place / "values.json").write_text(
-        json.dumps({"dask": {"domain": "dask.af.test", "lifetime": 3600}, "login": login(place)})
+        json.dumps(
+            {
+                "dask": {"domain": "dask.af.test", "lifetime": 3600},
+                "login": login(place),
+                "profiles": PROFILES,
+                "sessions": {"idle": 86400, "longest": 604800},
+            }
+        )
     )
     log = REPORT / "hub.log"
     environment = {
@@ -189,6 +224,10 @@ def who(page: Page) -> dict[str, Any]:
     return page.request.get(f"{HUB}/hub/api/user", headers={"X-XSRFToken": xsrf(page)}).json()
 
 
+def choices(page: Page) -> list[str]:
+    return [str(radio.get_attribute("value")) for radio in page.locator("input[name=profile]").all()]
+
+
 def xsrf(page: Page) -> str:
     found = [item["value"] for item in page.context.cookies() if item["name"] == "_xsrf" and item["path"] == "/hub/"]
     return found[-1] if found else ""
@@ -210,6 +249,47 @@ def test_pages_are_as_drawn(browser: Any, folder: Path, scheme: Any, width: int)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=str(REPORT / f"refused-{scheme}-{width}.png"))
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme: Any, width: int) -> None:
+    context = browser.new_context(
+        ignore_https_errors=True, color_scheme=scheme, viewport={"width": width, "height": 800}
+    )
+    page = context.new_page()
+    sign_in(page, "learner")
+    page.goto(f"{HUB}/hub/spawn/learner/second")
+    assert "Start the server second" in page.inner_text("h1")
+    assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
+    assert choices(page) == ["usual", "small", "machine-learning"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=str(REPORT / f"spawn-{scheme}-{width}.png"), full_page=True)
+    assert page.evaluate("document.activeElement.value") == "usual"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.locator("input[name=profile]:checked").input_value() == "machine-learning"
+    page.screenshot(path=str(REPORT / f"spawn-chosen-{scheme}-{width}.png"), full_page=True)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "submit"
+    context.close()
+
+
+def test_a_server_of_others_is_neither_shown_nor_given(context: BrowserContext) -> None:
+    page = context.new_page()
+    sign_in(page, "alice")
+    page.goto(f"{HUB}/hub/spawn")
+    assert choices(page) == ["usual", "small"]
+    page.evaluate("document.querySelector('input[name=profile]:checked').value = 'machine-learning'")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+        page.locator("button[type=submit]").click()
+    assert posted.value.status == 403
+    assert "There is no server 'machine-learning' for you. Yours are: usual, small." in page.inner_text(".spawn-error-msg")
+    answer = page.request.post(
+        f"{HUB}/hub/api/users/alice/server", data={"profile": "machine-learning"}, headers={"X-XSRFToken": xsrf(page)}
+    )
+    assert answer.status == 403
+    assert "Yours are: usual, small." in answer.json()["message"]
 
 
 @pytest.mark.parametrize(

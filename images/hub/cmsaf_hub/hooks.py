@@ -67,8 +67,8 @@ class Hooks:
 
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
-        server = self.server(spawner)
         self._refuse_others(spawner)
+        server = self.server(spawner)
         self._minted[spawner] = await credentials.mint(server, self.settings)
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
