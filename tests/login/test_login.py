@@ -260,7 +260,7 @@ def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme
     page = context.new_page()
     sign_in(page, "learner")
     page.goto(f"{HUB}/hub/spawn/learner/second")
-    assert "Start the server second" in page.inner_text("h1")
+    assert page.inner_text("legend") == "The server second"
     assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
     assert choices(page) == ["usual", "small", "machine-learning"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -284,7 +284,9 @@ def test_a_server_of_others_is_neither_shown_nor_given(context: BrowserContext) 
     with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
         page.locator("button[type=submit]").click()
     assert posted.value.status == 403
-    assert "There is no server 'machine-learning' for you. Yours are: usual, small." in page.inner_text(".spawn-error-msg")
+    assert "There is no server 'machine-learning' for you. Yours are: usual, small." in page.inner_text(
+        ".spawn-error-msg"
+    )
     answer = page.request.post(
         f"{HUB}/hub/api/users/alice/server", data={"profile": "machine-learning"}, headers={"X-XSRFToken": xsrf(page)}
     )

@@ -63,7 +63,7 @@ class Hooks:
     async def options_form(self, spawner: Any) -> str:
         """The form that asks which of them it is to be."""
         chosen = (spawner.user_options or {}).get("profile")
-        return profiles.form(self._open(spawner), chosen, self.settings.sessions)
+        return profiles.form(self._open(spawner), chosen, self.settings.sessions, spawner.name)
 
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""

@@ -92,10 +92,11 @@ def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile
     ]
 
 
-def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None) -> str:
+def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None, server: str = "") -> str:
     """The form that asks which server it is to be; nothing where there is no choice.
 
     :param chosen: slug of the profile that was taken last, if any
+    :param server: name of the server, if it has one
     """
     marked = next((profile for profile in profiles if profile.slug == chosen), None)
     # Without a form the hub takes what was taken last, which somebody may have lost in the meantime.
@@ -105,6 +106,7 @@ def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None) ->
     return _PAGES.get_template("profiles.html").render(
         profiles=profiles,
         marked=marked,
+        server=server,
         idle=span(sessions.idle) if sessions else "",
         longest=span(sessions.longest) if sessions else "",
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from traitlets.config import Config
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "hub"
 HELM = os.environ.get("HELM") or shutil.which("helm")
@@ -151,6 +152,27 @@ def test_configuration_is_python_and_values_are_json(tmp_path: Path) -> None:
     values = json.loads(data["values.json"])
     assert values["custom"] == {"quote": "a \"b\" 'c' {d}"}
     assert "networkPolicy" not in values["singleuser"]
+
+
+def test_sessions_reach_jupyterhub_and_the_culler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration itself, run with the values that Helm would hand on."""
+    change = {
+        "hub": {"allowNamedServers": True, "namedServerLimitPerUser": 3},
+        "singleuser": {"storage": {"dynamic": {"pvcNameTemplate": "claim-{username}"}}},
+        "cull": {"timeout": 86400, "maxAge": 604800.0},
+    }
+    values = merged(merged(yaml.safe_load((CHART / "values.yaml").read_text()), IMAGES), change) | {"release": "hub"}
+    code = (CHART / "files/jupyterhub_config.py").read_text()
+    monkeypatch.setattr(Path, "read_text", lambda _path: json.dumps(values))
+    monkeypatch.setenv("POD_NAMESPACE", "hub")
+    config = Config()
+    exec(compile(code, "jupyterhub_config.py", "exec"), {"get_config": lambda: config})
+    assert (config.JupyterHub.allow_named_servers, config.JupyterHub.named_server_limit_per_user) == (True, 3)
+    assert config.KubeSpawner.pvc_name_template == "claim-{username}"
+    (culler,) = config.JupyterHub.services
+    assert {"--timeout=86400", "--max-age=604800"} < set(culler["command"])
+    (role,) = config.JupyterHub.load_roles
+    assert {"read:users:activity", "delete:servers"} < set(role["scopes"])
 
 
 def test_schema_knows_every_value() -> None:
