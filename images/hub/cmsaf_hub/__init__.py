@@ -21,6 +21,7 @@ from .errors import SettingsError
 from .hooks import Hooks
 from .profiles import TEMPLATES
 from .settings import Settings, SigningKey
+from .web import show_first
 
 __all__ = ["configure"]
 
@@ -65,4 +66,4 @@ def _offer_profiles(config: Any, hooks: Hooks) -> None:
         )
     config.KubeSpawner.profile_list = hooks.profile_list
     config.KubeSpawner.options_form = hooks.options_form
-    config.JupyterHub.template_paths.append(str(TEMPLATES))
+    show_first(config, TEMPLATES)

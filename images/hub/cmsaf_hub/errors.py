@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from tornado.web import HTTPError
-
-__all__ = ["ClusterError", "CredentialError", "HubError", "SettingsError", "forbidden"]
+__all__ = ["ClusterError", "CredentialError", "HubError", "SettingsError"]
 
 
 class HubError(Exception):
@@ -27,10 +25,3 @@ class CredentialError(HubError):
 
 class ClusterError(HubError):
     """The cluster refused what a server needs."""
-
-
-def forbidden(message: str) -> HTTPError:
-    """What a request is answered with that somebody may not make; the page shows the message."""
-    problem = HTTPError(403)
-    problem.jupyterhub_message = message
-    return problem

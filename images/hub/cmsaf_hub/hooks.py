@@ -26,9 +26,10 @@ from kubernetes_asyncio.client import (
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
-from .errors import ClusterError, forbidden
+from .errors import ClusterError
 from .names import Server
 from .settings import Settings
+from .web import forbidden
 
 __all__ = ["Hooks"]
 

@@ -26,9 +26,9 @@ from tornado import web
 from tornado.httpclient import HTTPClientError
 from traitlets import Any as AnyTrait
 
-from .errors import forbidden
 from .identity import Refused, groups_of, identity_of, name_of, refusal
 from .settings import Login
+from .web import forbidden, show_first
 
 __all__ = ["CILogon", "OpenIDConnect", "configure"]
 
@@ -240,7 +240,7 @@ def configure(config: Any, login: Login) -> None:
     """Put the settings where JupyterHub looks for them."""
     rules = login.rules
     config.JupyterHub.authenticator_class = CILogon if login.kind == "cilogon" else OpenIDConnect
-    config.JupyterHub.template_paths.append(str(_TEMPLATES))
+    show_first(config, _TEMPLATES)
     config.JupyterHub.template_vars = {"cmsaf": login.page}
     # In days, which is what JupyterHub counts in.
     config.JupyterHub.cookie_max_age_days = login.session.total_seconds() / 86400

@@ -269,10 +269,12 @@ def test_wrong_profiles_are_named(change: dict[str, Any], message: str) -> None:
 
 def test_configure() -> None:
     config = Config()
+    config.JupyterHub.template_paths = ["/of/the/site"]
     made = configure(config, VALUES)
     assert config.KubeSpawner.profile_list == made.profile_list
     assert config.KubeSpawner.options_form == made.options_form
-    assert config.JupyterHub.template_paths.to_dict() == {"extend": [str(profiles.TEMPLATES)]}
+    # Before JupyterHub's own, which come after all that is named here.
+    assert config.JupyterHub.template_paths == [str(profiles.TEMPLATES), "/of/the/site"]
     assert made.settings.sessions == profiles.Sessions(timedelta(days=1), timedelta(days=7))
 
 
