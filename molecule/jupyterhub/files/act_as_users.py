@@ -40,10 +40,15 @@ while not pathlib.Path("~/go").expanduser().exists() and time.monotonic() < end:
 pathlib.Path("~/go").expanduser().unlink()
 answer(os.environ["CMSAF_DASK_NAME"])
 """
+# By way of the gateway to its own scheduler and no other.
 GO = """
 import os, pathlib
+from cmsaf_dask import HTCondorCluster
+from distributed import Client
 pathlib.Path("~/go").expanduser().touch()
-answer(os.environ["CMSAF_DASK_NAME"])
+name = os.environ["CMSAF_DASK_NAME"]
+with HTCondorCluster(cores=1, memory="1 GiB") as cluster, Client(f"tls://{name}:8786") as client:
+    answer(name if client.scheduler_info()["id"] == cluster.scheduler.id else "another one's scheduler")
 """
 
 
