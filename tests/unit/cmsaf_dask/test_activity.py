@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cmsaf_dask import activity
+from cmsaf_dask import activity, computing
 from distributed import Client, Event, Scheduler, Worker
 from tornado.ioloop import IOLoop
 
@@ -51,7 +51,7 @@ def test_tasks_that_run_or_wait_are_marked(run: Path) -> None:
     async def live() -> None:
         options: dict[str, Any] = {"dashboard": False, "dashboard_address": ":0", "host": "127.0.0.1", "port": 0}
         async with (
-            Scheduler(plugins=[activity.Marking(interval=0.02)], **options) as scheduler,
+            Scheduler(plugins=[computing.Marking(interval=0.02)], **options) as scheduler,
             Client(scheduler.address, asynchronous=True) as client,
         ):
             assert await quiet()
@@ -73,7 +73,7 @@ def test_outside_of_a_server_nothing_is_written(run: Path, monkeypatch: pytest.M
 
     async def live() -> None:
         scheduler = SimpleNamespace(queued=["task"], unrunnable=(), workers={}, periodic_callbacks={})
-        await activity.Marking().start(scheduler)  # type: ignore[arg-type] # no more of it is looked at
+        await computing.Marking().start(scheduler)  # type: ignore[arg-type] # no more of it is looked at
         scheduler.periodic_callbacks["cmsaf-activity"].callback()
 
     asyncio.run(live())

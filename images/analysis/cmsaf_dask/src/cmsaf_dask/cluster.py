@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import dask
 import yaml
-from cmsaf_dask import activity, description, found, renewal, secrets
+from cmsaf_dask import computing, description, found, renewal, secrets
 from cmsaf_dask.check import Check, Refused
 from cmsaf_dask.explain import Explaining
 from cmsaf_dask.found import Findable
@@ -149,7 +149,7 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
         scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
         self._refuse_second(int(scheduler["port"]))
         # New for each cluster: a plug-in belongs to one scheduler.
-        own = [renewal.TokenPush(interval=config["token-check"]), activity.Marking()]
+        own = [renewal.TokenPush(interval=config["token-check"]), computing.Marking()]
         scheduler["plugins"] = [*scheduler.get("plugins", ()), *own]
         super().__init__(
             security=security,
