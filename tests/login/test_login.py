@@ -260,7 +260,7 @@ def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme
     page = context.new_page()
     sign_in(page, "learner")
     page.goto(f"{HUB}/hub/spawn/learner/second")
-    assert page.inner_text("legend") == "The server second"
+    assert page.inner_text("legend") == "The server “second”"
     assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
     assert choices(page) == ["usual", "small", "machine-learning"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -195,7 +195,7 @@ def test_the_form_is_in_words() -> None:
         "is stopped after 1 day, and every one after 7 days.",
     ):
         assert words in text
-    assert "The server second" in shown(spawner(hooks(), name="second")).text
+    assert "The server “second”" in shown(spawner(hooks(), name="second")).text
     assert "is stopped" not in shown(spawner(hooks(sessions=None))).text
 
 
