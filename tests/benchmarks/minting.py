@@ -122,7 +122,8 @@ class Spawner:
 
     def __init__(self, api: Any, user: str) -> None:
         self.api = api
-        self.user = types.SimpleNamespace(name=user)
+        self.user = types.SimpleNamespace(name=user, groups=[])
+        self.user_options: dict[str, str] = {}
         self.name = ""
         self.namespace = NAMESPACE
         self.log = logging.getLogger("bench")
