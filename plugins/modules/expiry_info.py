@@ -16,16 +16,15 @@ description:
 requirements:
   - openssl, where there are certificates
   - kubectl, for O(secrets)
+extends_documentation_fragment:
+  - cmsaf.facility.reads_only
 attributes:
   check_mode:
-    description: Can run in check mode and return what it would return otherwise.
     support: full
   diff_mode:
-    description: Returns what has changed when run with C(--diff).
     support: none
     details: Nothing is ever changed.
   idempotent:
-    description: Run again with the same state it changes nothing.
     support: full
 options:
   paths:

@@ -11,16 +11,15 @@ version_added: 0.1.0
 description:
   - Asks a container registry which digest a tag stands for, so that what is deployed is named by digest.
   - A tag that the registry does not have is an error.
+extends_documentation_fragment:
+  - cmsaf.facility.reads_only
 attributes:
   check_mode:
-    description: Can run in check mode and return what it would return otherwise.
     support: full
   diff_mode:
-    description: Returns what has changed when run with C(--diff).
     support: none
     details: Nothing is ever changed.
   idempotent:
-    description: Run again with the same state it changes nothing.
     support: full
 options:
   name:

@@ -12,16 +12,15 @@ description:
   - Looks for file systems, partition tables, other signatures, data, mounts and other uses of each disk.
   - For data it reads both ends of a disk and 64 places between them, not the whole.
   - A disk that is an OSD of the cluster already is kept, whatever else is said of it.
+extends_documentation_fragment:
+  - cmsaf.facility.reads_only
 attributes:
   check_mode:
-    description: Can run in check mode and return what it would return otherwise.
     support: full
   diff_mode:
-    description: Returns what has changed when run with C(--diff).
     support: none
     details: Nothing is ever changed.
   idempotent:
-    description: Run again with the same state it changes nothing.
     support: full
 options:
   host:

@@ -12,19 +12,17 @@ description:
   - Removes every signature that wipefs knows, discards the blocks where the disk can, and writes zeros to both ends and to
     the places where M(cmsaf.facility.rook_disk_info) looks for data. It does not make what was on it unreadable for ever.
   - A disk that anything uses is refused, and so is one that is an OSD of O(keep).
+extends_documentation_fragment:
+  - cmsaf.facility.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and predict what it would change.
     support: full
   diff_mode:
-    description: Returns what has changed when run with C(--diff).
     support: none
     details: What was on the disk is not shown.
   idempotent:
-    description: Run again with the same state it changes nothing.
     support: full
   safe_file_operations:
-    description: Replaces files whole, so that no reader sees a part.
     support: none
     details: A disk cannot be replaced whole.
 options:
