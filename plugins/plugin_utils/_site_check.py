@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_servers, _site_storage
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import whole
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
 
@@ -358,16 +359,16 @@ def _addresses(site: Site) -> Iterator[Problem]:
 
 def _tokens(site: Site) -> Iterator[Problem]:
     port, longest = site.facility("htcondor_token_port"), site.facility("htcondor_token_lifetime")
-    if _whole(port) and (not 0 < port < 65536 or port == CONDOR_PORT):
+    if whole(port) and (not 0 < port < 65536 or port == CONDOR_PORT):
         yield Problem(
             "htcondor_token_port", f"{port}", f"Set a port that is free; {CONDOR_PORT} is that of HTCondor's daemons."
         )
-    if _whole(longest) and longest <= 0:
+    if whole(longest) and longest <= 0:
         yield Problem("htcondor_token_lifetime", f"{longest}", "Set a positive number of seconds.")
     # The modules that mint refuse more, see module_utils/_idtoken.py; a cache's token has a limit by its server alone.
     for name, most in (("htcondor_daemon_token_days", 400), ("xcache_origin_token_days", None)):
         days = _said(site, name)
-        if _whole(days) and (days <= 0 or (most is not None and days > most)):
+        if whole(days) and (days <= 0 or (most is not None and days > most)):
             yield Problem(name, f"{days}", "Set a positive number of days" + (f", at most {most}." if most else "."))
     key, url = site.facility("jupyterhub_signing_key"), _said(site, "jupyterhub_token_service")
     if key:
@@ -382,14 +383,14 @@ def _tokens(site: Site) -> Iterator[Problem]:
     # Without a value of its own it is the access point of this inventory at the service's usual port.
     host, asked = (match["host"], int(match["port"])) if match else ("", TOKEN_PORT)
     ours = url is None or host in site.hosts("condor_access_point")
-    if ours and _whole(port) and port != asked and (url is None or match):
+    if ours and whole(port) and port != asked and (url is None or match):
         yield Problem(
             "jupyterhub_token_service",
             f"port {asked}, but by htcondor_token_port the access point listens on {port}",
             f"Set it to https://<access point>:{port}.",
         )
     wanted = site.facility("jupyterhub_credential_lifetime")
-    if ours and _whole(wanted) and _whole(longest) and 0 < longest < wanted:
+    if ours and whole(wanted) and whole(longest) and 0 < longest < wanted:
         yield Problem(
             "jupyterhub_credential_lifetime",
             f"{wanted} seconds, but no token outlasts the {longest} of htcondor_token_lifetime",
@@ -399,7 +400,7 @@ def _tokens(site: Site) -> Iterator[Problem]:
 
 def _issuers(site: Site) -> Iterator[Problem]:
     port, taken = (site.facility(name, "xcache") for name in ("xcache_https_port", "xcache_port"))
-    if _whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
+    if whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
         yield Problem("xcache_https_port", f"{port}", "Set a free port, or 0 for none.")
     issuers, served = (site.facility(name, "xcache") for name in ("xcache_issuers", "xcache_path"))
     if isinstance(issuers, list):
@@ -414,7 +415,7 @@ def _metrics(site: Site) -> Iterator[Problem]:
     )
     for group, name, others in served:
         port = site.facility(name, group)
-        if _whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
+        if whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
             yield Problem(name, f"{port}", "Set a free port.")
     ports = [site.facility(name, group) for group, name, others in served]
     both = sorted(set(site.hosts("xcache")) & set(site.hosts("origin")))
@@ -477,7 +478,7 @@ def _storage(site: Site) -> Iterator[Problem]:
         workers=site.hosts("kube_worker"),
         pools=pools if isinstance(pools, list) else [],
         domain=str(site.facility("rook_failure_domain")),
-        mons=mons if _whole(mons) else 1,
+        mons=mons if whole(mons) else 1,
         # Its default is the role's: images that mount volumes are upstream's only.
         csi=site.facility("facility_checksums") == "upstream" if csi is None else csi is True,
         default_class=str(site.facility("rook_default_class") or ""),
@@ -506,11 +507,6 @@ def _servers(site: Site) -> Iterator[Problem]:
 def _said(site: Site, name: str) -> Any:
     """A value that the inventory sets, None if it leaves it to the role."""
     return next((values[name] for values in site.values.values() if name in values), None)
-
-
-def _whole(value: Any) -> bool:
-    """Other types are the specification's business."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _sources(site: Site) -> Iterator[Problem]:

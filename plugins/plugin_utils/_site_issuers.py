@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake
+
 __all__ = ["KEYS", "OPTIONAL", "mistakes"]
 
 KEYS = ("name", "url", "audiences", "base_paths", "restricted_paths")
@@ -30,9 +32,6 @@ _LISTS = {
     "base_paths": (_PATH, _PATH_FIX),
     "restricted_paths": (_PATH, _PATH_FIX),
 }
-
-# Variable, what was found, what to set.
-Mistake = tuple[str, str, str]
 
 
 def mistakes(issuers: Sequence[Any], served: str) -> Iterator[Mistake]:

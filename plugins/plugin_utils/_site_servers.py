@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, whole
+
 __all__ = ["KEYS", "LONGEST", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes"]
 
 KEYS = ("name", "description", "cpu", "memory", "image", "gpu", "groups", "default")
@@ -23,9 +25,6 @@ SHORTEST_IDLE = 900
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([MGT])")
 _GIGABYTES = {"M": 1 / 1024, "G": 1, "T": 1024}
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-
-# Variable, what was found, what to set.
-Mistake = tuple[str, str, str]
 
 
 def profile_mistakes(profiles: Sequence[Any], login: Any) -> Iterator[Mistake]:
@@ -70,21 +69,21 @@ def session_mistakes(sessions: Mapping[str, Any]) -> Iterator[Mistake]:
     named: Any = sessions.get("named_servers")
     idle: Any = sessions.get("idle")
     longest: Any = sessions.get("longest")
-    if _whole(named) and named < 0:
+    if whole(named) and named < 0:
         yield f"{name}.named_servers", f"{named}", "Set how many a user may have, 0 for none."
-    if _whole(longest) and not 0 < longest <= LONGEST:
+    if whole(longest) and not 0 < longest <= LONGEST:
         yield (
             f"{name}.longest",
             f"{longest} seconds",
             f"Set at most {LONGEST}: a server's Dask certificates last as long as it does, and no key longer than a week.",
         )
-    if _whole(idle) and idle < SHORTEST_IDLE:
+    if whole(idle) and idle < SHORTEST_IDLE:
         yield (
             f"{name}.idle",
             f"{idle} seconds",
             f"Set at least {SHORTEST_IDLE}: servers say every five minutes what goes on in them.",
         )
-    elif _whole(idle) and _whole(longest) and 0 < longest < idle:
+    elif whole(idle) and whole(longest) and 0 < longest < idle:
         yield f"{name}.idle", f"{idle} seconds, more than the {longest} of longest", "Set it below, or raise longest."
 
 
@@ -102,7 +101,7 @@ def _one(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:
         )
     gpu = given.get("gpu", {})
     if not isinstance(gpu, Mapping) or not all(
-        isinstance(key, str) and _RESOURCE.fullmatch(key) and _whole(count) and count > 0 for key, count in gpu.items()
+        isinstance(key, str) and _RESOURCE.fullmatch(key) and whole(count) and count > 0 for key, count in gpu.items()
     ):
         yield f"{where}.gpu", f"{gpu!r}", "Set the nodes' name for it and how many, such as {nvidia.com/gpu: 1}."
     groups = given.get("groups", [])
@@ -124,7 +123,3 @@ def _enough(memory: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

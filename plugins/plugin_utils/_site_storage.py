@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Storage", "mistakes"]
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake
 
-# Variable, what was found, what to set.
-Mistake = tuple[str, str, str]
+__all__ = ["Storage", "mistakes"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 # Names that another disk has after the next start.
