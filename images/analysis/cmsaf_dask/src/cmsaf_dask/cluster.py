@@ -168,7 +168,8 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
 
     def _refuse_second(self, port: int) -> None:
         """Workers find a server by its name, and there one scheduler."""
-        for other in found.port_taken(port):
+        other = next((record for record in found.records() if record.address.endswith(f":{port}")), None)
+        if other is not None:
             raise Refused(
                 f"Making a cluster: the scheduler of cluster {other.name!r} has port {port} of this server, and workers "
                 f"come to that. HTCondorCluster.from_name({other.name!r}) uses it from here, scales and closes it."

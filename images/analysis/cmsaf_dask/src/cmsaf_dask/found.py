@@ -7,11 +7,11 @@ answers whoever has the server's certificates.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from distributed.security import Security
 
-__all__ = ["Findable", "FoundCluster", "Record", "list_clusters", "records"]
+__all__ = ["Findable", "FoundCluster", "Record", "find", "list_clusters", "records"]
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,24 @@ def _began(process: int) -> str:
         return ""
 
 
-def records() -> dict[Path, Record]:
+def records() -> list[Record]:
     """Those whose process lives, oldest first; what others left is removed."""
-    found: list[tuple[float, Path, Record]] = []
+    found: list[tuple[float, Record]] = []
     for path in _directory().glob("*.json"):
         with suppress(OSError, ValueError, TypeError):
             record = Record(**json.loads(path.read_text(encoding="utf-8")))
             if record.host != socket.gethostname():
                 continue
             if record.began == _began(record.process):
-                found.append((path.stat().st_mtime, path, record))
+                found.append((path.stat().st_mtime, record))
             else:
                 path.unlink()
-    return {path: record for _, path, record in sorted(found, key=lambda one: one[:2])}
+    return [record for _, record in sorted(found, key=lambda one: one[0])]
 
 
 def list_clusters() -> list[FoundCluster]:
     """All clusters of this server, oldest first."""
-    return [FoundCluster(record) for record in records().values()]
+    return [FoundCluster(record) for record in records()]
 
 
 def find(name: str | None = None) -> FoundCluster:
@@ -182,8 +182,6 @@ class Findable:
 
     async def _asked(self, what: str, arguments: dict[str, Any]) -> Any:
         """Answer another process; on the cluster's event loop, where its own methods run."""
-        import asyncio
-
         cluster: Any = self
         if what == "scale":
             await cluster._scale_checked(cluster._jobs_for(int(arguments["n"]), 0, None, None))
@@ -198,8 +196,3 @@ class Findable:
             asyncio.get_running_loop().call_later(0.1, lambda: asyncio.ensure_future(cluster._close()))
             return None
         raise ValueError(f"a cluster cannot be asked for {what!r}")
-
-
-def port_taken(port: int) -> Iterator[Record]:
-    """Clusters of this server whose scheduler has this port."""
-    return (record for record in records().values() if record.address.endswith(f":{port}"))
