@@ -233,46 +233,48 @@ def xsrf(page: Page) -> str:
     return found[-1] if found else ""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_pages_are_as_drawn(browser: Any, folder: Path, scheme: Any, width: int) -> None:
+@contextlib.contextmanager
+def page_of(browser: Any, scheme: Any, width: int) -> Iterator[Any]:
+    """A page of somebody who likes it so, in a window of this width."""
     context = browser.new_context(
         ignore_https_errors=True, color_scheme=scheme, viewport={"width": width, "height": 800}
     )
-    page = context.new_page()
-    page.goto(f"{HUB}/hub/login")
-    assert "Authorized CMS users only." in page.inner_text("body")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=str(REPORT / f"login-{scheme}-{width}.png"))
-    sign_in(page, "mallory")
-    assert "none of the groups" in page.inner_text("body") and "admins@af.test" in page.inner_text("body")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=str(REPORT / f"refused-{scheme}-{width}.png"))
+    yield context.new_page()
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_pages_are_as_drawn(browser: Any, folder: Path, scheme: Any, width: int) -> None:
+    with page_of(browser, scheme, width) as page:
+        page.goto(f"{HUB}/hub/login")
+        assert "Authorized CMS users only." in page.inner_text("body")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=str(REPORT / f"login-{scheme}-{width}.png"))
+        sign_in(page, "mallory")
+        assert "none of the groups" in page.inner_text("body") and "admins@af.test" in page.inner_text("body")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=str(REPORT / f"refused-{scheme}-{width}.png"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme: Any, width: int) -> None:
-    context = browser.new_context(
-        ignore_https_errors=True, color_scheme=scheme, viewport={"width": width, "height": 800}
-    )
-    page = context.new_page()
-    sign_in(page, "learner")
-    page.goto(f"{HUB}/hub/spawn/learner/second")
-    assert page.inner_text("legend") == "The server “second”"
-    assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
-    assert choices(page) == ["usual", "small", "machine-learning"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=str(REPORT / f"spawn-{scheme}-{width}.png"), full_page=True)
-    assert page.evaluate("document.activeElement.value") == "usual"
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
-    assert page.locator("input[name=profile]:checked").input_value() == "machine-learning"
-    page.screenshot(path=str(REPORT / f"spawn-chosen-{scheme}-{width}.png"), full_page=True)
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.type") == "submit"
-    context.close()
+    with page_of(browser, scheme, width) as page:
+        sign_in(page, "learner")
+        page.goto(f"{HUB}/hub/spawn/learner/second")
+        assert page.inner_text("legend") == "The server “second”"
+        assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
+        assert choices(page) == ["usual", "small", "machine-learning"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=str(REPORT / f"spawn-{scheme}-{width}.png"), full_page=True)
+        assert page.evaluate("document.activeElement.value") == "usual"
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        assert page.locator("input[name=profile]:checked").input_value() == "machine-learning"
+        page.screenshot(path=str(REPORT / f"spawn-chosen-{scheme}-{width}.png"), full_page=True)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.type") == "submit"
 
 
 def test_a_server_of_others_is_neither_shown_nor_given(context: BrowserContext) -> None:

@@ -49,11 +49,10 @@ if status.ok:
 sys.exit(None if status.ok else "refused: " + " ".join(status.message.split()))
 """
 QUEUE = """
+import os
 from cmsaf_dask.agent import Agent
 agent = Agent()
-ad = agent.condor.Collector(__import__("os").environ["CMSAF_COLLECTOR"]).locate(
-    agent.condor.DaemonType.Schedd, __import__("os").environ["CMSAF_SCHEDD_NAME"])
-agent.schedd = agent.condor.Schedd(ad)
+agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
 lines = dict(universe="vanilla", executable="/bin/true", transfer_executable="false", requirements="false")
 agent.remove("ClusterId == %d" % agent.submit(lines, ["probe"]), "probe")
 """
