@@ -292,7 +292,7 @@ class Lab:
         with log.open("wb") as output:
             self.running[name] = subprocess.Popen(argv, env=env, stdout=output, stderr=subprocess.STDOUT)
         end = time.monotonic() + 20
-        while b"initialization completed" not in log.read_bytes():
+        while not re.search(rb"xrootd \S+ initialization completed", log.read_bytes()):
             if self.running[name].poll() is not None or time.monotonic() > end:
                 sys.exit(f"{name} does not start:\n" + log.read_text(errors="replace")[-3000:])
             time.sleep(0.1)
@@ -364,7 +364,8 @@ class Lab:
         said = [process.communicate()[1] for process in started]
         seconds = time.monotonic() - began
         if any(process.returncode for process in started):
-            sys.exit(f"reading {folder} from {server}: {said}")
+            logs = [path.read_text(errors="replace")[-1500:] for path in sorted((self.root / "tmp").glob("*.log"))]
+            sys.exit("\n".join([f"reading {folder} from {server}: {said}", *logs]))
         return seconds
 
 

@@ -48,7 +48,10 @@ def clock() -> list[float]:
 
 
 @pytest.fixture
-def cache(clock: list[float], tmp_path: Path) -> Everything:
+def cache(clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Everything:
+    # Others write to this machine's disk meanwhile.
+    space = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: space)
     disk = Disk(str(tmp_path), "/var/cache/xcache")
     return Everything([disk], cache=True, low=0.5, high=0.75, clock=lambda: clock[0])
 

@@ -18,6 +18,11 @@ require (
 	sigs.k8s.io/knftables v0.0.18 // indirect
 )
 
+replace (
+	golang.org/x/sys => golang.org/x/sys v0.40.0
+	sigs.k8s.io/knftables => sigs.k8s.io/knftables v0.0.21
+)
+
 tool (
 	github.com/containernetworking/plugins/plugins/ipam/host-local
 	github.com/containernetworking/plugins/plugins/main/bridge
