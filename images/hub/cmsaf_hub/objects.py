@@ -10,7 +10,7 @@ from typing import Any
 from .names import Server
 
 __all__ = [
-    "SCHEDULER_PORT",
+    "SCHEDULER_PORTS",
     "SECRETS_PATH",
     "SERVER_LABEL",
     "SERVER_NAME",
@@ -23,7 +23,8 @@ __all__ = [
     "service",
 ]
 
-SCHEDULER_PORT = 8786
+# One for each of a server's Dask clusters; the gateway has the same. Between them are the dashboards'.
+SCHEDULER_PORTS = (8786, 8788, 8790, 8792)
 SECRETS_PATH = "/etc/cmsaf-secrets"
 SERVER_LABEL = "cmsaf.facility/server"
 # Annotations; KubeSpawner puts them on the pod, and what a label can hold of them as labels.
@@ -62,7 +63,7 @@ def renewal(tokens: Mapping[str, str]) -> dict[str, Any]:
 
 
 def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
-    """The name by which the gateway finds the server's Dask scheduler."""
+    """The name by which the gateway finds the server's Dask schedulers."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -73,12 +74,8 @@ def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
             "clusterIP": "None",
             "selector": {SERVER_LABEL: server.slug},
             "ports": [
-                {
-                    "name": "dask-scheduler",
-                    "port": SCHEDULER_PORT,
-                    "protocol": "TCP",
-                    "targetPort": SCHEDULER_PORT,
-                }
+                {"name": f"dask-{port}", "port": port, "protocol": "TCP", "targetPort": port}
+                for port in SCHEDULER_PORTS
             ],
         },
     }
@@ -90,6 +87,7 @@ def pod_environment(server: Server, worker_image: str | None = None) -> dict[str
         "CMSAF_USER": server.user,
         "CMSAF_SERVER": server.name,
         "CMSAF_DASK_NAME": server.dask_name,
+        "CMSAF_DASK_PORTS": ",".join(map(str, SCHEDULER_PORTS)),
     }
     return known if worker_image is None else {**known, "CMSAF_WORKER_IMAGE": worker_image}
 

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Act as users of the hub from outside: act_as_users.py STEP STATE [PROGRAM]
+"""Act as users of the hub from outside: act_as_users.py STEP STATE [PROGRAM [USER]]
 
 STATE is a JSON file that the steps hand on to each other; it begins with url, ca, password_file and users. Steps:
 
 start    every user logs in, after a wrong password was tried, and starts a server
 choose   the first user asks for a profile that is not for him, then starts a second server of another profile, while
          a kernel of the first server computes in silence until the second one tells it to end
-ask      runs PROGRAM in the kernel of the first user; standard input is JSON, which the program has as "given"
+ask      runs PROGRAM in the kernel of the first user, or of the one named; standard input is JSON, which the program has
+         as "given"
+trespass the first user, by a token of his own, asks for what is the second one's, and the hub's
 end      the first user stops the second server
 running  names the users whose server runs, by the hub's own word
 stop     every user stops the server
@@ -40,6 +42,26 @@ while not pathlib.Path("~/go").expanduser().exists() and time.monotonic() < end:
 pathlib.Path("~/go").expanduser().unlink()
 answer(os.environ["CMSAF_DASK_NAME"])
 """
+FOREIGN = [
+    ("GET", "/hub/api/users/{me}"),
+    ("GET", "/user/{me}/api/contents"),
+    ("GET", "/hub/admin"),
+    ("GET", "/hub/api/users"),
+    ("GET", "/hub/api/users/{other}"),
+    ("POST", "/hub/api/users/{other}/servers/mine"),
+    ("DELETE", "/hub/api/users/{other}/server"),
+    ("POST", "/hub/api/users/{other}/tokens"),
+    ("GET", "/hub/api/users/{other}/server/progress"),
+    ("POST", "/hub/api/users/mallory"),
+    ("GET", "/hub/api/proxy"),
+    ("POST", "/hub/api/proxy"),
+    ("POST", "/hub/api/shutdown"),
+    ("GET", "/user/{other}/lab"),
+    ("GET", "/user/{other}/api/contents"),
+    ("GET", "/user/{other}/files/note"),
+    ("GET", "/user/{other}/proxy/8787/status"),
+    ("GET", "/user/{other}/terminals/websocket/1"),
+]
 # By way of the gateway to its own scheduler and no other.
 GO = """
 import os, pathlib
@@ -64,7 +86,8 @@ def start(state: dict[str, Any]) -> dict[str, Any]:
 
     with ThreadPoolExecutor() as crowd:
         found = list(crowd.map(one, state["users"]))
-    found[0][1].open_kernel()
+    for _, hub in found:
+        hub.open_kernel()
     state["sessions"] = [hub.session.as_dict() for _, hub in found]
     return {"wrong_password_refused": all(refused for refused, _ in found)}
 
@@ -100,7 +123,19 @@ def end(state: dict[str, Any]) -> dict[str, Any]:
 
 def ask(state: dict[str, Any]) -> Any:
     given, program = json.load(sys.stdin), Path(sys.argv[3]).read_text(encoding="utf-8")
-    return Hub(Session(**state["sessions"][0])).run(f"given = {given!r}\n{program}", LIMIT)
+    user = sys.argv[4] if len(sys.argv) > 4 else state["users"][0]
+    session = next(session for session in state["sessions"] if session["user"] == user)
+    return Hub(Session(**session)).run(f"given = {given!r}\n{program}", LIMIT)
+
+
+def trespass(state: dict[str, Any]) -> dict[str, Any]:
+    own, other = (Hub(Session(**session)) for session in state["sessions"][:2])
+    found = {}
+    for method, path in FOREIGN:
+        url = state["url"] + path.format(me=own.user, other=other.user)
+        answer = own.http.request(method, url, timeout=30, allow_redirects=False)
+        found[f"{method} {path}"] = answer.status_code
+    return found
 
 
 def running(state: dict[str, Any]) -> dict[str, Any]:
@@ -114,12 +149,14 @@ def stop(state: dict[str, Any]) -> dict[str, Any]:
     return {"stopped": state["users"]}
 
 
+STEPS = {step.__name__: step for step in (start, choose, end, ask, trespass, running, stop)}
+
+
 def main() -> int:
     step, path = sys.argv[1], Path(sys.argv[2])
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
-        steps = {"start": start, "choose": choose, "end": end, "ask": ask, "running": running, "stop": stop}
-        found = steps[step](state)
+        found = STEPS[step](state)
     except HubError as error:
         print(error, file=sys.stderr)
         return 1

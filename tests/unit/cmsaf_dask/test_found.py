@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from cmsaf_dask import HTCondorCluster, Refused, found, list_clusters
 
@@ -118,11 +119,36 @@ def test_what_a_dead_process_left_is_no_cluster(run: Path) -> None:
     assert sorted(path.name for path in directory.iterdir()) == ["broken.json", "elsewhere.json"]
 
 
-def test_a_second_cluster_is_refused_with_the_way_to_the_first(make: Callable[..., Any]) -> None:
+def port_of(cluster: Any) -> int:
+    return int(cluster.scheduler_address.rpartition(":")[2])
+
+
+def test_clusters_of_a_server_have_the_ports_that_are_open(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = [free_port(), free_port()]
+    monkeypatch.setenv("CMSAF_DASK_PORTS", ",".join(map(str, ports)))
+    first, second = make(name="first"), make(name="second")
+    assert [port_of(first), port_of(second)] == ports
+    with pytest.raises(
+        Refused, match=rf"'first', 'second' have all ports .*{ports[0]}, {ports[1]}.*from_name\('first'\)"
+    ):
+        make()
+    first.close()
+    assert port_of(make(name="third")) == ports[0]
+
+
+def test_a_port_that_another_cluster_has_is_refused_with_the_way_to_it(make: Callable[..., Any]) -> None:
     port = free_port()
     make(scheduler_port=port, name="first")
-    with pytest.raises(Refused, match=r"cluster 'first' has port \d+ .*from_name\('first'\) uses it"):
+    with pytest.raises(Refused, match=r"schedulers of 'first' have all ports .*from_name\('first'\) uses that one"):
         make(scheduler_port=port)
+
+
+def test_without_a_gateway_any_port_will_do(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CMSAF_DASK_PORTS", raising=False)
+    with dask.config.set({"jobqueue.cmsaf.scheduler-port": free_port()}):
+        assert port_of(make()) == dask.config.get("jobqueue.cmsaf.scheduler-port") != port_of(make())
 
 
 def test_names_are_said_where_none_or_many_fit(make: Callable[..., Any]) -> None:

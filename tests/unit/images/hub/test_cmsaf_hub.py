@@ -235,7 +235,10 @@ def test_service() -> None:
         "spec": {
             "clusterIP": "None",
             "selector": {"cmsaf.facility/server": "alice"},
-            "ports": [{"name": "dask-scheduler", "port": 8786, "protocol": "TCP", "targetPort": 8786}],
+            "ports": [
+                {"name": f"dask-{port}", "port": port, "protocol": "TCP", "targetPort": port}
+                for port in (8786, 8788, 8790, 8792)
+            ],
         },
     }
 
@@ -473,6 +476,7 @@ def test_pod_is_extended(values: dict[str, Any]) -> None:
                         {"name": "CMSAF_USER", "value": "alice"},
                         {"name": "CMSAF_SERVER", "value": ""},
                         {"name": "CMSAF_DASK_NAME", "value": "alice.dask.af.test"},
+                        {"name": "CMSAF_DASK_PORTS", "value": "8786,8788,8790,8792"},
                     ],
                     "volumeMounts": [
                         {

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cmsaf_hub.objects import SCHEDULER_PORTS
 from cmsaf_hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -34,7 +35,7 @@ SITE = {
     "_jupyterhub_chart_mark": "x",
     "_jupyterhub_keys_version": "1",
     "_jupyterhub_hosts": ["localhost"],
-    "_jupyterhub_addresses": {"localhost": "10.1.0.2"},
+    "_jupyterhub_addresses": {"localhost": ["10.1.0.2"]},
     "_jupyterhub_control_planes": ["localhost"],
     "_jupyterhub_references": {
         f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}"
@@ -44,7 +45,7 @@ SITE = {
 
 
 def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
-    sources = (ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
+    sources = (ROLE.parent / "facility/vars/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
     own = {name: value for path in sources for name, value in yaml.safe_load(path.read_text()).items()}
     copy = {"content": "{{ [_jupyterhub_images, _jupyterhub_values] | to_json }}", "dest": f"{tmp_path}/values.json"}
     play = {
@@ -75,6 +76,11 @@ def test_the_role_s_own_profiles(defaults: dict[str, Any]) -> None:
     assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in ("hub", "proxy", "analysis")]
 
 
+def test_the_ports_of_dask_are_those_of_the_hub_s_services(defaults: dict[str, Any]) -> None:
+    ingress = defaults["singleuser"]["networkPolicy"]["ingress"]
+    assert [one["port"] for rule in ingress for one in rule["ports"]] == list(SCHEDULER_PORTS)
+
+
 def test_how_long_servers_stay_is_said_once(defaults: dict[str, Any]) -> None:
     settings = Settings.from_values(defaults["custom"]["cmsaf"])
     assert settings.sessions is not None
@@ -100,3 +106,24 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     assert (first.groups, first.gpu, second.default) == ({"cms-ml"}, {"nvidia.com/gpu": 1}, True)
     assert found["images"][-1] == "r.test/ml:1.0"
     assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
+
+
+def test_a_cache_that_others_run(tmp_path: Path) -> None:
+    cache = {"host": "localhost", "port": 1095, "sitename": "T2_XX-XCACHE"}
+    found = render(tmp_path, jupyterhub_xcache=cache)
+    settings = Settings.from_values(found["custom"]["cmsaf"])
+    assert settings.cache is not None and settings.cache.location == "T2_XX-XCACHE"
+    environment = found["singleuser"]["extraEnv"]
+    assert [environment[name] for name in ("XCACHE_HOST", "XCACHE_PORT")] == ["localhost", "1095"]
+    rules = found["singleuser"]["networkPolicy"]["egress"]
+    assert {
+        "ports": [{"port": 1095, "endPort": 1095, "protocol": "TCP"}],
+        "to": [{"ipBlock": {"cidr": "10.1.0.2/32"}}],
+    } in rules
+
+
+def test_a_cache_that_takes_no_macaroons_of_ours(tmp_path: Path) -> None:
+    found = render(tmp_path, jupyterhub_xcache={"host": "localhost", "sitename": ""})
+    assert Settings.from_values(found["custom"]["cmsaf"]).cache is None
+    assert "BEARER_TOKEN_FILE" not in found["singleuser"]["extraEnv"]
+    assert found["singleuser"]["extraEnv"]["XCACHE_PORT"] == "1094"

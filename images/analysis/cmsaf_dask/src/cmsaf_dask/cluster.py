@@ -85,7 +85,7 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
     Dask's configuration, section jobqueue.cmsaf. All keywords of dask-jobqueue's class are taken; these are new:
 
     worker_image: image of the workers, Docker universe; default $CMSAF_WORKER_IMAGE
-    scheduler_port, dashboard_port: default 8786, 8787
+    scheduler_port, dashboard_port: default 8786, 8787; for further clusters of a server 8788, 8789 and so on
     collector, schedd: the pool and its access point; default $CMSAF_COLLECTOR, $CMSAF_SCHEDD_NAME
     environment: more variables for the workers
 
@@ -137,17 +137,19 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
         elif security is True:
             security = Security.temporary()
 
+        scheduler_options = dict(config["scheduler-options"]) | dict(scheduler_options or {})
+        port = self._free_port(scheduler_options.get("port", scheduler_port))
+        if dashboard_port is None:
+            dashboard_port = config["dashboard-port"] if port == config["scheduler-port"] else port and port + 1
         scheduler = {
             "host": "0.0.0.0",  # noqa: S104 # a pod's own network: policies say who gets there
-            "port": scheduler_port or config["scheduler-port"],
-            "dashboard_address": f":{dashboard_port or config['dashboard-port']}",
+            "port": port,
+            "dashboard_address": f":{dashboard_port}",
         }
         reached_as = os.environ.get("CMSAF_DASK_NAME")
         if reached_as and security:
-            port = os.environ.get("CMSAF_GATEWAY_PORT") or 8786
             scheduler["contact_address"] = f"tls://{reached_as}:{port}"
-        scheduler |= dict(config["scheduler-options"]) | dict(scheduler_options or {})
-        self._refuse_second(int(scheduler["port"]))
+        scheduler |= scheduler_options
         # New for each cluster: a plug-in belongs to one scheduler.
         own = [renewal.TokenPush(interval=config["token-check"]), computing.Marking()]
         scheduler["plugins"] = [*scheduler.get("plugins", ()), *own]
@@ -166,14 +168,24 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
                 self.close()
                 raise
 
-    def _refuse_second(self, port: int) -> None:
-        """Workers find a server by its name, and there one scheduler."""
-        other = next((record for record in found.records() if record.address.endswith(f":{port}")), None)
-        if other is not None:
-            raise Refused(
-                f"Making a cluster: the scheduler of cluster {other.name!r} has port {port} of this server, and workers "
-                f"come to that. HTCondorCluster.from_name({other.name!r}) uses it from here, scales and closes it."
-            )
+    def _free_port(self, asked: int | None) -> int:
+        """The first port that workers can come to and no other cluster of this server has; 0 is any."""
+        if asked is not None:
+            ports = [int(asked)]
+        elif os.environ.get("CMSAF_DASK_PORTS"):
+            ports = [int(port) for port in os.environ["CMSAF_DASK_PORTS"].split(",")]
+        else:
+            ports = [int(self._config["scheduler-port"]), 0]
+        taken = {int(record.address.rpartition(":")[2]): record.name for record in found.records()}
+        free = [port for port in ports if port not in taken]
+        if free:
+            return free[0]
+        names = [taken[port] for port in ports]
+        raise Refused(
+            f"Making a cluster: the schedulers of {', '.join(map(repr, names))} have all ports of this server that "
+            f"workers come to ({', '.join(map(str, ports))}). HTCondorCluster.from_name({names[0]!r}) uses that one from "
+            "here, scales and closes it."
+        )
 
     # What dask-jobqueue and distributed leave to their subclasses
 

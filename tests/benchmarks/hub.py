@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users who log in and start servers all at once, and what a hub does meanwhile.
+
+The hub is JupyterHub with its own login, database and pages, on this machine; in the place of its proxy and of the pods
+stand objects that do nothing, so that it is the hub alone that is measured. Each user does what a browser does: the login
+page, the login, the start, the stream of its progress. Beside them a clock asks the hub's API twenty times a second.
+
+Compared are our hooks, a hub without any (what it can do at best), one with a hook that blocks, each with a limit of spawns
+that is above the storm, and a hub without hooks with the limit of 64 that Zero to JupyterHub's chart sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+HUB, PODS = 18081, 18888
+KINDS = {
+    "hooks": {"kind": "hooks", "limit": 1000},
+    "no hooks": {"kind": "none", "limit": 1000},
+    "blocking": {"kind": "blocking", "limit": 1000},
+    "no hooks, limit 64": {"kind": "none", "limit": 64},
+}
+BASE = f"http://127.0.0.1:{HUB}"
+LIMIT = aiohttp.ClientTimeout(total=300)
+
+
+async def pods() -> web.AppRunner:
+    """What answers where the servers would."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({}, headers={"X-JupyterHub-Version": "6"})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", PODS).start()
+    return runner
+
+
+def start(given: dict[str, Any], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "-f", str(Path(__file__).with_name("hub_config.py"))],
+            env={**os.environ, "BENCH": json.dumps(given)},
+            cwd=given["directory"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def tail(log: Path) -> str:
+    return log.read_text()[-3000:]
+
+
+@contextlib.asynccontextmanager
+async def hub(settings: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """A hub with an empty database."""
+    with tempfile.TemporaryDirectory() as directory:
+        given = {**settings, "hub": HUB, "pods": PODS, "directory": directory, "password": secrets.token_hex(32)}
+        given["token"] = secrets.token_hex(32)
+        log = Path(directory, "hub.log")
+        process = start(given, log)
+        try:
+            async with aiohttp.ClientSession(timeout=LIMIT) as session:
+                for _ in range(300):
+                    if process.poll() is not None:
+                        sys.exit(f"the hub ended:\n{tail(log)}")
+                    with contextlib.suppress(aiohttp.ClientConnectionError):
+                        async with session.get(f"{BASE}/hub/api/") as answer:
+                            if answer.ok:
+                                break
+                    await asyncio.sleep(0.1)
+                else:
+                    sys.exit(f"the hub is not there after 30 s:\n{tail(log)}")
+            yield given
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+async def user(name: str, password: str) -> float:
+    """Log in, start, wait; the seconds from the click on start to the server. Raises where a user would see a failure."""
+    async with aiohttp.ClientSession(timeout=LIMIT, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+
+        async def call(method: str, path: str, **options: Any) -> str:
+            async with session.request(method, BASE + path, **options) as answer:
+                text = await answer.text()
+                if answer.status >= 400:
+                    raise RuntimeError(
+                        f"{answer.status} {text[:60]!r}" if path.startswith("/hub/api") else answer.status
+                    )
+                return text
+
+        def xsrf(page: str) -> str:
+            found = re.search(r'xsrf_token: "([^"]+)"', page) or re.search(r'name="_xsrf" value="([^"]+)"', page)
+            assert found, page[:2000]
+            return found.group(1)
+
+        page = await call("GET", "/hub/login")
+        form = {"username": name, "password": password, "_xsrf": xsrf(page)}
+        # Not yet to the start, whose time is taken.
+        page = await call("POST", "/hub/login?next=/hub/home", data=form)
+        began = time.perf_counter()
+        page = await call("GET", "/hub/spawn", allow_redirects=False)
+        ready = False
+        async with session.get(
+            f"{BASE}/hub/api/users/{name}/server/progress?_xsrf={xsrf(await call('GET', '/hub/home'))}"
+        ) as stream:
+            async for line in stream.content:
+                event = json.loads(line[5:]) if line.startswith(b"data:") else {}
+                if event.get("failed"):
+                    raise RuntimeError(event.get("message", "failed"))
+                ready = ready or bool(event.get("ready"))
+        if not ready:
+            raise RuntimeError("the progress ended before the server was ready")
+        return time.perf_counter() - began
+
+
+class Clock:
+    """How long the API takes, asked twenty times a second by another user's page."""
+
+    def __init__(self, token: str) -> None:
+        self.took: list[float] = []
+        self._token = token
+
+    async def __aenter__(self) -> Clock:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        headers = {"Authorization": f"token {self._token}"}
+        async with aiohttp.ClientSession(timeout=LIMIT, headers=headers) as session, asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._ask(session))
+                await asyncio.sleep(0.05)
+
+    async def _ask(self, session: aiohttp.ClientSession) -> None:
+        began = time.perf_counter()
+        async with session.get(f"{BASE}/hub/api/user") as answer:
+            await answer.read()
+        self.took.append(time.perf_counter() - began)
+
+
+def part(values: list[float], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+async def storm(settings: dict[str, Any], users: int) -> dict[str, Any]:
+    """All users at once, at a hub of their own."""
+    async with hub(settings) as given:
+        async with Clock(given["token"]) as clock:
+            names = [f"user{number}" for number in range(users)]
+            found = await asyncio.gather(*(user(name, given["password"]) for name in names), return_exceptions=True)
+        ready = [one for one in found if isinstance(one, float)]
+        failures = [str(one) for one in found if not isinstance(one, float)]
+        return {
+            "ready": len(ready),
+            "failures": sorted(set(failures))[:3],
+            "median": statistics.median(ready) if ready else None,
+            "last": max(ready, default=None),
+            "api": 1e3 * part(clock.took, 0.99),
+        }
+
+
+async def activity(settings: dict[str, Any], posts: int, users: int) -> dict[str, float]:
+    """Posts of activity, as running servers send them, sixteen at a time."""
+    async with hub(settings) as given:
+        headers = {"Authorization": f"token {given['token']}"}
+        async with aiohttp.ClientSession(timeout=LIMIT, headers=headers) as session:
+            names = [f"user{number}" for number in range(users)]
+            async with session.post(f"{BASE}/hub/api/users", json={"usernames": names}) as answer:
+                assert answer.status == 201, await answer.text()
+            took: list[float] = []
+            gate = asyncio.Semaphore(16)
+
+            async def post(number: int) -> None:
+                body = {"last_activity": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+                async with gate:
+                    began = time.perf_counter()
+                    async with session.post(f"{BASE}/hub/api/users/user{number % users}/activity", json=body) as answer:
+                        assert answer.status == 200, await answer.text()
+                    took.append(time.perf_counter() - began)
+
+            began = time.perf_counter()
+            async with Clock(given["token"]) as clock:
+                await asyncio.gather(*(post(number) for number in range(posts)))
+            seconds = time.perf_counter() - began
+            return {"rate": posts / seconds, "post": 1e3 * part(took, 0.99), "api": 1e3 * part(clock.took, 0.99)}
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, nargs="+", default=[25, 100, 200], help="that come at once")
+    parser.add_argument("--posts", type=int, default=3000, help="of activity")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    options = parser.parse_args()
+    runner = await pods()
+    try:
+        print(f"{'users':>5}  {'hub':20}{'ready':>6}{'median, s':>11}{'last, s':>9}{'API p99, ms':>13}  failures")
+        for users in options.users:
+            rows = {}
+            for name in options.kinds:
+                row = rows[name] = await storm(KINDS[name], users)
+                times = "".join(
+                    f"{row[key]:{width}.1f}" if row[key] else " " * width
+                    for key, width in (("median", 11), ("last", 9))
+                )
+                print(
+                    f"{users:5}  {name:20}{row['ready']:6}{times}{row['api']:13.0f}  {'; '.join(row['failures'])}",
+                    flush=True,
+                )
+            if "hooks" in rows:
+                ours = rows.pop("hooks")
+                for name, row in rows.items():
+                    print(f"{'':7}API p99, {name} to hooks: {row['api'] / ours['api']:.2f}")
+        found = await activity(KINDS["hooks"], options.posts, 1000)
+        print(
+            f"{options.posts} posts of activity of 1000 users: {found['rate']:.0f}/s, p99 {found['post']:.0f} ms, API p99 {found['api']:.0f} ms"
+        )
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
