@@ -86,7 +86,7 @@ def blocking(spawner):
     time.sleep(8 * CALL)
 
 
-c = get_config()  # noqa: F821
+c = get_config()  # noqa: F821 # JupyterHub gives it
 c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.spawner_class = StubSpawner
 c.JupyterHub.authenticator_class = "shared-password"
