@@ -37,6 +37,7 @@ SITE = {
     "_jupyterhub_hosts": ["localhost"],
     "_jupyterhub_addresses": {"localhost": ["10.1.0.2"]},
     "_jupyterhub_control_planes": ["localhost"],
+    "_jupyterhub_execute_hosts": ["localhost"],
     "_jupyterhub_references": {
         f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}"
         for name, digit in (("cmsaf/hub", "a"), ("cmsaf/proxy", "b"), ("cmsaf/analysis", "c"), ("ml", "d"))
