@@ -66,8 +66,18 @@ def edit(attribute, value):
 
 
 def fetch():
+    """Into the directory that the job names for it, which is the other's own in his server."""
+    where = Path(agent.query(other["job"], ["SUBMIT_Iwd"])[0]["SUBMIT_Iwd"])
+    where.mkdir(parents=True, exist_ok=True)
     agent.schedd.retrieve(other["job"])
-    return "fetched"
+    return something([path.name for path in where.iterdir()], "nothing came")
+
+
+def granted(answer):
+    """An answer of the queue about its users."""
+    if answer["Result"] != 0:
+        raise PermissionError(answer["ErrorString"])
+    return "granted"
 
 
 LINES = {
@@ -213,8 +223,8 @@ pool = {
         {"transfer_input_files": "/etc/condor/passwords.d/POOL"}, "JobUniverse", None, spool=False
     ),
     "write its files": lambda: submitted({"log": "/var/lib/condor/mine"}, "JobUniverse", None, spool=False),
-    "bar him from it": lambda: agent.schedd.disableUserRec(other["user"], "mine now"),
-    "make a user of it": lambda: agent.schedd.addUserRec("mallory@" + given["identity"].rpartition("@")[2]),
+    "bar him from it": lambda: granted(agent.schedd.disableUserRec(other["user"], "mine now")),
+    "make a user of it": lambda: granted(agent.schedd.addUserRec("mallory@" + given["identity"].rpartition("@")[2])),
     "see the claims of slots": claims_of_slots,
     "advertise a machine": advertise,
     "lower his priority": favour,

@@ -44,8 +44,10 @@ def without_a_token():
     return something(ad, "no answer")
 
 
-def startd():
-    return htcondor2.Startd(classad2.parseOne(Path(".machine.ad").read_text()))
+def machine():
+    ad = classad2.parseOne(Path(".machine.ad").read_text())
+    ad["MyType"] = "Machine"
+    return ad
 
 
 def tokens():
@@ -87,9 +89,10 @@ tries = out_of_the_container(SCRATCH) | {
     "ask the kubelet's open port": lambda: tcp(hosts["worker"], 10255),
     "read etcd": lambda: http(f"https://{hosts['control_plane']}:2379/version"),
     "ask the cloud who this is": lambda: http("http://169.254.169.254/latest/meta-data/"),
-    "reach the hub within": lambda: tcp(given["hub"], 8081),
-    "reach the other's server": lambda: tcp(other["address"], 8888),
-    "reach his scheduler": lambda: tcp(other["address"], 8786),
+    # By what answers: a site's way out may take connections to any address.
+    "reach the hub within": lambda: http(f"http://{given['hub']}:8081/hub/api/"),
+    "reach the other's server": lambda: http(f"http://{other['address']}:8888/user/{other['user_name']}/api"),
+    "reach his scheduler": lambda: dask(f"{other['address']}:8786", other["dask_name"], CERTIFICATE),
     "speak with his scheduler": lambda: dask(f"{hosts['gateway']}:8786", other["dask_name"], CERTIFICATE),
     "speak with his worker": lambda: dask(other["worker"], other["dask_name"], CERTIFICATE),
     "mint a token": lambda: http(f"https://{hosts['access_point']}:9620/v1/token", "POST", {"user": other["owner"]}),
@@ -105,13 +108,10 @@ tries = out_of_the_container(SCRATCH) | {
 }
 in_turn = {
     "ask the pool without a token": pool(without_a_token),
-    "drain this machine": pool(lambda: startd().drainJobs()),
-    "throw the other's job out": pool(lambda: startd().vacate()),
+    "drain this machine": pool(lambda: htcondor2.Startd(machine()).drainJobs()),
+    "throw the other's job out": pool(lambda: htcondor2.Startd(machine()).vacate()),
     "stop this machine's daemon": pool(
-        lambda: (
-            htcondor2.send_command(classad2.parseOne(Path(".machine.ad").read_text()), htcondor2.DaemonCommand.OffFast)
-            or "sent"
-        )
+        lambda: htcondor2.send_command(machine(), htcondor2.DaemonCommand.OffFast) or "sent"
     ),
 }
 time.sleep(1)

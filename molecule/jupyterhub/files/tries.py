@@ -123,12 +123,13 @@ def processes(*names):
 
 def capabilities():
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
-    held = {name: status[name] for name in ("CapPrm", "CapEff", "CapBnd") if int(status[name], 16)}
+    # What is in the bounding set alone nobody gets who gets no new privileges (capabilities(7)).
+    held = {name: status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb") if int(status[name], 16)}
     if status["NoNewPrivs"] != "1":
         held["NoNewPrivs"] = status["NoNewPrivs"]
     if status["Seccomp"] != "2":
         held["Seccomp"] = status["Seccomp"]
-    return something(held, "none, and none to be had")
+    return something(held, f"none, and none to be had: {status['CapBnd']} at most")
 
 
 def out_of_the_container(scratch):
