@@ -44,9 +44,10 @@ def without_a_token():
     return something(ad, "no answer")
 
 
-def machine():
+def machine(kind="Machine"):
+    """The daemon of this machine that runs jobs. The bindings give orders to what they know as another kind."""
     ad = classad2.parseOne(Path(".machine.ad").read_text())
-    ad["MyType"] = "Machine"
+    ad["MyType"] = kind
     return ad
 
 
@@ -111,7 +112,7 @@ in_turn = {
     "drain this machine": pool(lambda: htcondor2.Startd(machine()).drainJobs()),
     "throw the other's job out": pool(lambda: htcondor2.Startd(machine()).vacate()),
     "stop this machine's daemon": pool(
-        lambda: htcondor2.send_command(machine(), htcondor2.DaemonCommand.OffFast) or "sent"
+        lambda: htcondor2.send_command(machine("DaemonMaster"), htcondor2.DaemonCommand.OffFast) or "sent"
     ),
 }
 time.sleep(1)
