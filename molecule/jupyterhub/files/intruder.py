@@ -36,7 +36,7 @@ agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
 collector = agent._collector()
 
 
-def asked(method, path, body=None):
+def by_api(method, path, body=None):
     return lambda: http(f"{api}{path}", method, body, token)
 
 
@@ -178,18 +178,18 @@ around = {
     "change a secret": lambda: write(secrets / "ca.pem"),
 } | out_of_the_container("/home/cms-jovyan")
 hub = {
-    "list the users": asked("GET", "/users"),
-    "look at the other user": asked("GET", f"/users/{other['user_name']}"),
-    "start his server": asked("POST", f"/users/{other['user_name']}/servers/mine"),
-    "stop his server": asked("DELETE", f"/users/{other['user_name']}/server"),
-    "get a token of his": asked("POST", f"/users/{other['user_name']}/tokens", {}),
-    "make a user": asked("POST", "/users/mallory"),
-    "become an administrator": asked("PATCH", f"/users/{me}", {"admin": True}),
-    "get a token for all": asked("POST", f"/users/{me}/tokens", {"scopes": ["admin:users"]}),
-    "make a group": asked("POST", "/groups/mine"),
-    "see the routes": asked("GET", "/proxy"),
-    "see the services": asked("GET", "/services"),
-    "shut the hub down": asked("POST", "/shutdown", {}),
+    "list the users": by_api("GET", "/users"),
+    "look at the other user": by_api("GET", f"/users/{other['user_name']}"),
+    "start his server": by_api("POST", f"/users/{other['user_name']}/servers/mine"),
+    "stop his server": by_api("DELETE", f"/users/{other['user_name']}/server"),
+    "get a token of his": by_api("POST", f"/users/{other['user_name']}/tokens", {}),
+    "make a user": by_api("POST", "/users/mallory"),
+    "become an administrator": by_api("PATCH", f"/users/{me}", {"admin": True}),
+    "get a token for all": by_api("POST", f"/users/{me}/tokens", {"scopes": ["admin:users"]}),
+    "make a group": by_api("POST", "/groups/mine"),
+    "see the routes": by_api("GET", "/proxy"),
+    "see the services": by_api("GET", "/services"),
+    "shut the hub down": by_api("POST", "/shutdown", {}),
     "list his files": theirs("/api/contents"),
     "read his note": theirs("/files/note"),
     "list his kernels": theirs("/api/kernels"),
@@ -248,7 +248,7 @@ data = {
 with HTCondorCluster(cores=1, memory="1 GiB") as own:
     mine = {
         "reach the hub": lambda: tcp("hub", 8081),
-        "ask who I am": asked("GET", "/user"),
+        "ask who I am": by_api("GET", "/user"),
         "see my server": lambda: http(f"{pages}/user/{me}/api/status", token=token),
         "speak with my scheduler": lambda: dask(gateway, my_name, secrets / "usercert.pem"),
         "read a file": lambda: beginning(given["url"]),
