@@ -24,7 +24,7 @@ given, answer = globals()["given"], globals()["answer"]
 folder = Path(tempfile.mkdtemp())
 (folder / "tries.py").write_text(given["tries"])
 sys.path.insert(0, str(folder))
-from tries import dask, http, look, out_of_the_container, something, tcp, write  # noqa: E402
+from tries import dask, http, look, out_of_the_container, refusing, something, tcp, write, xrootd  # noqa: E402
 
 other, me = given["other"], os.environ["JUPYTERHUB_USER"]
 token, api = os.environ["JUPYTERHUB_API_TOKEN"], os.environ["JUPYTERHUB_API_URL"]
@@ -42,18 +42,6 @@ def by_api(method, path, body=None):
 
 def theirs(path):
     return lambda: http(f"{pages}/user/{other['user_name']}{path}", token=token)
-
-
-def refusing(call):
-    """The bindings have an exception of their own for what a daemon refuses."""
-
-    def way():
-        try:
-            return call()
-        except htcondor2.HTCondorException as error:
-            raise PermissionError(str(error)) from error
-
-    return way
 
 
 def act(action):
@@ -133,11 +121,6 @@ def drain():
     return htcondor2.Startd(slot).drainJobs()
 
 
-def xrootd(status):
-    if not status.ok:
-        raise PermissionError(status.message.strip())
-
-
 def listing(server, path):
     status, found = FileSystem(server).dirlist(path, DirListFlags.STAT)
     xrootd(status)
@@ -162,8 +145,7 @@ def written(url):
 
 
 def done(call):
-    xrootd(call()[0])
-    return "done"
+    return xrootd(call()[0])
 
 
 cache = "root://xcache/"

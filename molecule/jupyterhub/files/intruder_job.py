@@ -13,7 +13,7 @@ from pathlib import Path
 
 import classad2
 import htcondor2
-from tries import dask, http, look, out_of_the_container, something, tcp
+from tries import dask, http, look, out_of_the_container, refusing, something, tcp, xrootd
 from XRootD.client import File, FileSystem
 from XRootD.client.flags import OpenFlags
 
@@ -27,16 +27,6 @@ other, hosts = given["other"], given["hosts"]
 def neighbours():
     around = Path(SCRATCH).parent
     return something([path.name for path in around.iterdir() if str(path) != SCRATCH], f"nothing else in {around}")
-
-
-def pool(call):
-    def way():
-        try:
-            return call()
-        except htcondor2.HTCondorException as error:
-            raise PermissionError(str(error)) from error
-
-    return way
 
 
 def without_a_token():
@@ -55,12 +45,6 @@ def tokens():
     """Files that a daemon of the pool would take for a token of its issuer."""
     heads = {path.name: path.read_bytes()[:3] for path in Path(SCRATCH).rglob("*") if path.is_file()}
     return something([name for name, head in heads.items() if head == b"eyJ"], f"none among {sorted(heads)}")
-
-
-def xrootd(status):
-    if not status.ok:
-        raise PermissionError(status.message.strip())
-    return "done"
 
 
 def read(url):
@@ -108,10 +92,10 @@ tries = out_of_the_container(SCRATCH) | {
     "remove at the origin": lambda: xrootd(FileSystem(f"root://{hosts['origin']}:1094").rm(given["path"])[0]),
 }
 in_turn = {
-    "ask the pool without a token": pool(without_a_token),
-    "drain this machine": pool(lambda: htcondor2.Startd(machine()).drainJobs()),
-    "throw the other's job out": pool(lambda: htcondor2.Startd(machine()).vacate()),
-    "stop this machine's daemon": pool(
+    "ask the pool without a token": refusing(without_a_token),
+    "drain this machine": refusing(lambda: htcondor2.Startd(machine()).drainJobs()),
+    "throw the other's job out": refusing(lambda: htcondor2.Startd(machine()).vacate()),
+    "stop this machine's daemon": refusing(
         lambda: htcondor2.send_command(machine("DaemonMaster"), htcondor2.DaemonCommand.OffFast) or "sent"
     ),
 }

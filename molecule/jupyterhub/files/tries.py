@@ -44,6 +44,26 @@ def something(found, otherwise):
     return found
 
 
+def refusing(call):
+    """A call of HTCondor's bindings as a try: they have an exception of their own for what a daemon refuses."""
+    import htcondor2
+
+    def way():
+        try:
+            return call()
+        except htcondor2.HTCondorException as error:
+            raise PermissionError(str(error)) from error
+
+    return way
+
+
+def xrootd(status):
+    """The status of a call of XRootD's bindings."""
+    if not status.ok:
+        raise PermissionError(status.message.strip())
+    return "done"
+
+
 def tcp(host, port):
     socket.create_connection((host, int(port)), timeout=SECONDS).close()
     return "open"
