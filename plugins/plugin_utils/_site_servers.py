@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.cmsaf.facility.plugins.module_utils._slug import slug_of
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, whole
 
 __all__ = ["KEYS", "LONGEST", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes"]
@@ -113,7 +114,7 @@ def _one(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _slug(name: Any) -> str:
     """By what the hub tells one from the other."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") if isinstance(name, str) else ""
+    return slug_of(name) if isinstance(name, str) else ""
 
 
 def _enough(memory: Any) -> bool:

@@ -26,6 +26,7 @@ from kubernetes_asyncio.client import (
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
+from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
 from .errors import ClusterError
 from .names import Server
 from .settings import Settings
@@ -36,13 +37,10 @@ __all__ = ["Hooks"]
 _VOLUME = "cmsaf-secrets"
 # Readable by the pod's group (fsGroup) and nobody else.
 _SECRET_MODE = 0o440
-_CONFLICT = 409
-_NOT_FOUND = 404
 _TRIES = 5
 # Calls at once, of all servers that start: each more would open one more connection, and a handshake holds up the event
 # loop for milliseconds.
 _TOGETHER = 4
-_CALL_SECONDS = 30
 
 
 class Hooks:
@@ -52,6 +50,7 @@ class Hooks:
         self.settings = settings
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
         self._calls = asyncio.Semaphore(_TOGETHER)
+        self._turn = asyncio.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -70,7 +69,12 @@ class Hooks:
         """Make the credentials: what cannot be made stops the start before the pod."""
         self._refuse_others(spawner)
         server = self.server(spawner)
-        self._minted[spawner] = await credentials.mint(server, self.settings)
+        # In the event loop's own thread: it takes a millisecond, and for another thread the loop would have to wait, which
+        # the interpreter lets run for five. One server in each turn of the loop, however many start.
+        async with self._turn:
+            made = credentials.certificates(server, self.settings)
+            await asyncio.sleep(0)
+        self._minted[spawner] = made | await credentials.tokens(server, self.settings)
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
     async def modify_pod(self, spawner: Any, pod: Any) -> Any:
@@ -174,10 +178,10 @@ class Hooks:
             for _try in range(_TRIES):
                 try:
                     async with self._calls:
-                        await create(metadata["namespace"], manifest, _request_timeout=_CALL_SECONDS)
+                        await ask(create, metadata["namespace"], manifest)
                     return
                 except ApiException as problem:
-                    if problem.status != _CONFLICT:
+                    if problem.status != CONFLICT:
                         raise
                 await _delete(delete, metadata["name"], metadata["namespace"])
         except ApiException as problem:
@@ -188,7 +192,7 @@ class Hooks:
         except asyncio.TimeoutError:
             raise ClusterError(
                 f"{what} could not be created in namespace {metadata['namespace']}: the cluster has not answered in"
-                f" {_CALL_SECONDS} seconds. Try again; if it stays so, please tell the facility's admins."
+                f" {CALL_SECONDS} seconds. Try again; if it stays so, please tell the facility's admins."
             ) from None
         raise ClusterError(
             f"{what} is in the way in namespace {metadata['namespace']} and came back after"
@@ -211,7 +215,7 @@ def _add_affinity(pod: Any, term: Mapping[str, Any]) -> None:
 
 async def _delete(delete: Callable[..., Awaitable[Any]], name: str, namespace: str) -> None:
     try:
-        await delete(name, namespace)
+        await ask(delete, name, namespace)
     except ApiException as problem:
-        if problem.status != _NOT_FOUND:
+        if problem.status != NOT_FOUND:
             raise

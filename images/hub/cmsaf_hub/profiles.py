@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cmsaf_mint._slug import slug_of
 from jinja2 import Environment, FileSystemLoader
 
-__all__ = ["TEMPLATES", "Profile", "Sessions", "form", "kubespawner_profiles", "open_to", "slug_of", "span"]
+__all__ = ["TEMPLATES", "Profile", "Sessions", "form", "kubespawner_profiles", "open_to", "span"]
 
 TEMPLATES = Path(__file__).parent / "pages"
 # Site's words are text, whatever signs are in them.
@@ -56,15 +56,6 @@ class Sessions:
 
     idle: timedelta
     longest: timedelta
-
-
-def slug_of(name: str) -> str:
-    """By what a browser or a program asks for a profile.
-
-    >>> slug_of("Usual"), slug_of("Large (32 GB)")
-    ('usual', 'large-32-gb')
-    """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def open_to(profiles: Iterable[Profile], groups: frozenset[str]) -> list[Profile]:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +17,7 @@ ROLE = ROOT / "roles" / "rotate"
 VARS = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
 PLAYBOOK = ROOT / "playbooks" / "rotate_secrets.yml"
 # Nobody listens there, so whoever tries to reach a host fails in another way.
-INVENTORY = {
+INVENTORY: dict[str, Any] = {
     "all": {
         "vars": {
             "facility_name": "try",
@@ -23,21 +25,27 @@ INVENTORY = {
             "facility_host_network": "10.0.0.0/24",
             "ansible_host": "127.0.0.1",
             "ansible_port": 1,
+            "rotate_issuer_url": "https://tokens.af.test",
+            "xcache_issuers": [
+                {"name": "ours", "url": "https://tokens.af.test", "audiences": ["https://x.test"], "base_paths": ["/"]}
+            ],
         },
         "children": {
             name: {"hosts": {"one.af.test": None}}
             for name in (
                 *("condor_manager", "condor_access_point", "condor_execute", "gateway", "kube_control_plane"),
-                *("mirror", "origin", "xcache"),
+                *("issuer", "mirror", "origin", "xcache"),
             )
         },
     }
 }
 
 
-def run(here: Path, *arguments: str) -> tuple[int, str]:
+def run(here: Path, *arguments: str, without: str = "") -> tuple[int, str]:
     inventory = here / "hosts.yml"
-    inventory.write_text(yaml.safe_dump(INVENTORY), encoding="utf-8")
+    found = copy.deepcopy(INVENTORY)
+    found["all"]["children"].pop(without, None)
+    inventory.write_text(yaml.safe_dump(found), encoding="utf-8")
     command = ["ansible-playbook", "-i", inventory, PLAYBOOK, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -57,6 +65,30 @@ def test_check_mode_is_refused_and_else_hosts_are_asked(name: str, tmp_path: Pat
     assert code != 0 and "in check mode" in said and "UNREACHABLE" not in said
     code, said = run(tmp_path, "-e", f"rotate={name}")
     assert code != 0 and "UNREACHABLE" in said
+
+
+@pytest.mark.parametrize(
+    ("without", "arguments", "words"),
+    [
+        ("issuer", (), "group issuer of the inventory has to have one host, the one that keeps the key; it has 0."),
+        (
+            "",
+            ("-e", "rotate_issuer_url=https://other.af.test"),
+            'rotate_issuer_url is "https://other.af.test", and the caches know https://tokens.af.test.',
+        ),
+        ("", ("-e", '{"xcache_issuers": []}'), "and the caches know no issuer."),
+    ],
+)
+def test_an_issuer_that_is_not_known_is_refused(
+    without: str, arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    code, said = run(tmp_path, "-e", "rotate=issuer_key", *arguments, without=without)
+    assert code != 0 and words in said and "UNREACHABLE" not in said
+
+
+def test_an_issuer_whom_no_cache_of_ours_knows_can_be_rotated(tmp_path: Path) -> None:
+    code, said = run(tmp_path, "-e", "rotate=issuer_key", "-e", "rotate_issuer_url=", without="xcache")
+    assert code != 0 and "UNREACHABLE" in said and "Refusing" not in said
 
 
 @pytest.mark.parametrize("name", VARS["_rotate_classes"])

@@ -127,7 +127,7 @@ def test_what_the_groups_allow_is_shown_and_taken(groups: list[str], slugs: list
 @pytest.mark.parametrize("asked", ["learning-gpu", "nosuch", "Usual", ["usual"], {"usual": 1}, 7])
 def test_anything_else_is_refused_before_something_is_made(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("cmsaf_hub.credentials.mint", lambda *_: made.append(1))
+    monkeypatch.setattr("cmsaf_hub.credentials.certificates", lambda *_: made.append(1))
     with pytest.raises(HTTPError) as refused:
         take(spawner(hooks(), ["cms"], {"profile": asked}))
     assert refused.value.status_code == 403
