@@ -13,8 +13,8 @@ _Document = dict[str, t.Any]
 _Pool = Mapping[str, t.Any]
 
 _API = "ceph.rook.io/v1"
-# The pool of a file system beside that of its metadata; Rook puts the file system's name before it.
-_DATA = "data"
+# The pools of a file system beside that of its metadata, and of a block pool beside itself; Rook puts the name before it.
+_DATA, _CODED = "data", "coded"
 # The mgr makes this pool for itself, with three replicas, if nobody says how many.
 _MGR = ".mgr"
 
@@ -27,23 +27,38 @@ def _replicas(pool: _Pool) -> int:
     return int(pool.get("replicas", 3))
 
 
-def _placed(pool: _Pool, domain: str) -> _Document:
-    """Where a pool's replicas are."""
-    size = _replicas(pool)
-    placed: _Document = {
-        "failureDomain": domain,
-        "replicated": {"size": size, "requireSafeReplicaSize": size > 1},
-    }
+def _is_coded(pool: _Pool) -> bool:
+    """Whether the content is erasure coded. What leads to it, such as metadata, has replicas all the same."""
+    return bool(pool.get("data_chunks"))
+
+
+def _placed(pool: _Pool, domain: str, **kept: _Document) -> _Document:
+    """Where a pool's pieces are, and as what they are kept."""
+    placed: _Document = {"failureDomain": pool.get("failure_domain") or domain, **kept}
     if pool.get("device_class"):
         placed["deviceClass"] = pool["device_class"]
     return placed
 
 
+def _replicated(pool: _Pool, domain: str) -> _Document:
+    size = _replicas(pool)
+    return _placed(pool, domain, replicated={"size": size, "requireSafeReplicaSize": size > 1})
+
+
+def _coded(pool: _Pool, domain: str) -> _Document:
+    chunks = {"dataChunks": int(pool["data_chunks"]), "codingChunks": int(pool["coding_chunks"])}
+    return _placed(pool, domain, erasureCoded=chunks)
+
+
 def _filesystem(pool: _Pool, namespace: str, domain: str) -> list[_Document]:
-    name, placed = pool["name"], _placed(pool, domain)
+    name, placed = pool["name"], _replicated(pool, domain)
+    # Ceph wants replicas in the first, which holds where all files are.
+    data = [{"name": _DATA, **placed}]
+    if _is_coded(pool):
+        data.append({"name": _CODED, **_coded(pool, domain)})
     spec = {
         "metadataPool": placed,
-        "dataPools": [{"name": _DATA, **placed}],
+        "dataPools": data,
         "preserveFilesystemOnDelete": True,
         "metadataServer": {
             "activeCount": int(pool.get("instances", 1)),
@@ -60,10 +75,10 @@ def _filesystem(pool: _Pool, namespace: str, domain: str) -> list[_Document]:
 
 
 def _store(pool: _Pool, namespace: str, domain: str) -> list[_Document]:
-    placed = _placed(pool, domain)
+    placed = _replicated(pool, domain)
     spec = {
         "metadataPool": placed,
-        "dataPool": placed,
+        "dataPool": _coded(pool, domain) if _is_coded(pool) else placed,
         "preservePoolsOnDelete": True,
         "gateway": {
             "port": 80,
@@ -75,17 +90,20 @@ def _store(pool: _Pool, namespace: str, domain: str) -> list[_Document]:
 
 
 def _block(pool: _Pool, namespace: str, domain: str) -> list[_Document]:
-    return [_object("CephBlockPool", pool["name"], namespace, _placed(pool, domain))]
+    found = [_object("CephBlockPool", pool["name"], namespace, _replicated(pool, domain))]
+    if _is_coded(pool):
+        found.append(_object("CephBlockPool", f"{pool['name']}-{_CODED}", namespace, _coded(pool, domain)))
+    return found
 
 
 _KINDS = {"block": _block, "filesystem": _filesystem, "object": _store}
 
 
 def pools(wanted: Sequence[_Pool], namespace: str, domain: str) -> list[_Document]:
-    """The objects of all pools. The mgr's own pool is as wide as the widest of them, on disks of the first one's class."""
+    """The objects of all pools. The mgr's own pool is placed as the one with most replicas is."""
     if not wanted:
         return []
-    own = {"name": _MGR, **_placed({**wanted[0], "replicas": max(map(_replicas, wanted))}, domain)}
+    own = {"name": _MGR, **_replicated(max(wanted, key=_replicas), domain)}
     found = [_object("CephBlockPool", "builtin-mgr", namespace, own)]
     for pool in wanted:
         found += _KINDS[pool["kind"]](pool, namespace, domain)
@@ -125,13 +143,14 @@ def volume_classes(wanted: Iterable[_Pool], namespace: str, default: str) -> lis
             driver = "rbd"
             own = {
                 "pool": pool["name"],
+                **({"dataPool": f"{pool['name']}-{_CODED}"} if _is_coded(pool) else {}),
                 "imageFormat": "2",
                 "imageFeatures": "layering",
                 "csi.storage.k8s.io/fstype": "ext4",
             }
         else:
             driver = "cephfs"
-            own = {"fsName": pool["name"], "pool": f"{pool['name']}-{_DATA}"}
+            own = {"fsName": pool["name"], "pool": f"{pool['name']}-{_CODED if _is_coded(pool) else _DATA}"}
         found.append(
             _class(
                 pool,

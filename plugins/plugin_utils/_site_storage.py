@@ -23,6 +23,7 @@ _PASSING = re.compile(r"/dev/((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|dm-\d+)
 # What Rook reads the failure domain of a node from; a host is its own.
 _LABELS = {"rack": "topology.rook.io/rack", "zone": "topology.kubernetes.io/zone"}
 _REPLICAS = 3
+_CHUNKS = {"data_chunks", "coding_chunks"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def mistakes(storage: Storage) -> Iterator[Mistake]:
     # A host without disks is said above, and not once more for each pool.
     if storage.hosts and all(storage.disks(host) for host in storage.hosts):
         yield from _replicas(storage)
+        yield from _chunks(storage)
 
 
 def _hosts(storage: Storage) -> Iterator[Mistake]:
@@ -144,7 +146,11 @@ def _path(storage: Storage, host: str, path: str) -> Iterator[Mistake]:
 def _made(pool: Mapping[str, Any]) -> list[str]:
     """The pools that Ceph has for an entry; those of an object store are told by what they begin with."""
     name = pool["name"]
-    return {"filesystem": [f"{name}-metadata", f"{name}-data"], "object": [f"{name}.rgw"]}.get(pool["kind"], [name])
+    coded = [f"{name}-coded"] if _CHUNKS & pool.keys() else []
+    return {
+        "filesystem": [f"{name}-metadata", f"{name}-data", *coded],
+        "object": [f"{name}.rgw"],
+    }.get(pool["kind"], [name, *coded])
 
 
 def _pools(storage: Storage) -> Iterator[Mistake]:
@@ -202,36 +208,68 @@ def _classes(storage: Storage) -> Iterator[Mistake]:
 def _replicas(storage: Storage) -> Iterator[Mistake]:
     for pool in storage.good_pools():
         wanted = pool.get("replicas", _REPLICAS)
-        if not isinstance(wanted, int) or isinstance(wanted, bool):
+        if not _is_number(wanted):
             continue
         where = f"rook_pools[{pool['name']}].replicas"
         if wanted < 2:
             yield where, f"{wanted}", "Set 2 or more: with one copy a dead disk takes what was on it."
+        else:
+            yield from _too_few(storage, pool, where, wanted, "no two replicas share one")
+
+
+def _chunks(storage: Storage) -> Iterator[Mistake]:
+    for pool in storage.good_pools():
+        data, coding = pool.get("data_chunks"), pool.get("coding_chunks")
+        where = f"rook_pools[{pool['name']}]"
+        if data is None and coding is None:
             continue
-        found = len(_domains(storage, pool.get("device_class")))
-        if found < wanted:
-            kind = f" with disks of class {pool['device_class']}" if pool.get("device_class") else ""
+        if data is None or coding is None:
+            found, missing = ("coding_chunks", "data_chunks") if data is None else ("data_chunks", "coding_chunks")
+            yield where, f"{found} without {missing}", "Set both for erasure coding, or neither for replicas."
+        elif not (_is_number(data) and _is_number(coding)):
+            continue
+        elif data < 2 or coding < 1:
             yield (
                 where,
-                f"{wanted}, but there are {found} of what rook_failure_domain calls {storage.domain}{kind}",
-                "Lower it, or add hosts and disks: no two replicas share one.",
+                f"data_chunks {data}, coding_chunks {coding}",
+                "Set data_chunks to 2 or more and coding_chunks to 1 or more, which is how many disks may be lost.",
+            )
+        else:
+            yield from _too_few(
+                storage, pool, f"{where}.data_chunks and coding_chunks", data + coding, "no two chunks share one"
             )
 
 
-def _domains(storage: Storage, device_class: Any) -> set[str]:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _too_few(storage: Storage, pool: Mapping[str, Any], where: str, wanted: int, why: str) -> Iterator[Mistake]:
+    domain = pool.get("failure_domain") or storage.domain
+    found = len(_domains(storage, domain, pool.get("device_class")))
+    if found < wanted:
+        kind = f" with disks of class {pool['device_class']}" if pool.get("device_class") else ""
+        yield (
+            where,
+            f"{wanted}, but there are {found} of what the failure domain calls {domain}{kind}",
+            f"Lower it, or add hosts and disks: {why}.",
+        )
+
+
+def _domains(storage: Storage, domain: Any, device_class: Any) -> set[str]:
     """The failure domains that have a disk of a class. A disk of which no class is said may be of any."""
     found: set[str] = set()
     for host in storage.hosts:
         fit = [
             disk for disk in storage.disks(host) if device_class in (None, "", disk.get("device_class", device_class))
         ]
-        if storage.domain == "osd":
+        if domain == "osd":
             found.update(f"{host} {disk['path']}" for disk in fit)
-        elif fit and storage.domain == "host":
+        elif fit and domain == "host":
             found.add(host)
         elif fit:
             labels = storage.values.get(host, {}).get("kubernetes_node_labels")
-            label = labels.get(_LABELS.get(storage.domain, "")) if isinstance(labels, Mapping) else None
+            label = labels.get(_LABELS.get(domain, "")) if isinstance(labels, Mapping) else None
             found.update([str(label)] if label else [])
     return found
 

@@ -38,7 +38,7 @@ xrd.tlsca certfile /lab/ca.pem
 xrd.tls /lab/host.pem /lab/host.key
 xrootd.tls all
 xrootd.seclib libXrdSec.so
-sec.protocol ztn -tokenlib libXrdMacaroons.so
+sec.protocol ztn -tokenlib libXrdMacaroons.so -expiry optional
 sec.protbind * only ztn
 ofs.authorize 1
 ofs.authlib libXrdMacaroons.so

@@ -146,8 +146,57 @@ def test_pools_of_another_class_and_width() -> None:
     )
     two = {"failureDomain": "host", "replicated": {"size": 2, "requireSafeReplicaSize": True}, "deviceClass": "ssd"}
     four = {"failureDomain": "host", "replicated": {"size": 4, "requireSafeReplicaSize": True}}
-    assert [pool["spec"] for pool in found["pools"]] == [{"name": ".mgr", **four, "deviceClass": "ssd"}, two, four]
+    assert [pool["spec"] for pool in found["pools"]] == [{"name": ".mgr", **four}, two, four]
     assert found["volume_classes"] == []
+
+
+CODED = {
+    "failureDomain": "osd",
+    "erasureCoded": {"dataChunks": 2, "codingChunks": 1},
+    "deviceClass": "hdd",
+}
+REPLICATED = {
+    "failureDomain": "osd",
+    "replicated": {"size": 3, "requireSafeReplicaSize": True},
+    "deviceClass": "hdd",
+}
+
+
+def coded(kind: str) -> dict[str, Any]:
+    return made(
+        {
+            "name": "big",
+            "kind": kind,
+            "storage_class": "rook-big",
+            "device_class": "hdd",
+            "data_chunks": 2,
+            "coding_chunks": 1,
+            "failure_domain": "osd",
+        }
+    )
+
+
+def test_erasure_coded_block_devices_have_their_metadata_in_replicas() -> None:
+    found = coded("block")
+    assert [(pool["metadata"]["name"], pool["spec"]) for pool in found["pools"][1:]] == [
+        ("big", REPLICATED),
+        ("big-coded", CODED),
+    ]
+    parameters = found["volume_classes"][0]["parameters"]
+    assert (parameters["pool"], parameters["dataPool"]) == ("big", "big-coded")
+
+
+def test_erasure_coded_file_system_has_a_first_pool_of_replicas() -> None:
+    found = coded("filesystem")
+    spec = found["pools"][1]["spec"]
+    assert spec["metadataPool"] == REPLICATED
+    assert spec["dataPools"] == [{"name": "data", **REPLICATED}, {"name": "coded", **CODED}]
+    assert found["volume_classes"][0]["parameters"]["pool"] == "big-coded"
+
+
+def test_erasure_coded_object_store_has_its_index_in_replicas() -> None:
+    spec = coded("object")["pools"][1]["spec"]
+    assert (spec["metadataPool"], spec["dataPool"]) == (REPLICATED, CODED)
 
 
 def test_one_replica_is_said_to_be_meant() -> None:

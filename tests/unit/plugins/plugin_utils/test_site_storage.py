@@ -81,16 +81,31 @@ BAD = [
     (pools({"storage_class": "local-path"}), "rook_pools: storage class local-path, which is local_storage_class too"),
     (
         pools({"replicas": 4}),
-        "rook_pools[block].replicas: 4, but there are 3 of what rook_failure_domain calls host. Low",
+        "rook_pools[block].replicas: 4, but there are 3 of what the failure domain calls host. Low",
+    ),
+    (
+        pools({"data_chunks": 3, "coding_chunks": 1}),
+        "rook_pools[block].data_chunks and coding_chunks: 4, but there are 3 of what the failure domain calls host. Lower",
+    ),
+    (pools({"data_chunks": 2}), "rook_pools[block]: data_chunks without coding_chunks. Set both for erasure coding"),
+    (pools({"coding_chunks": 1}), "rook_pools[block]: coding_chunks without data_chunks. Set both"),
+    (pools({"data_chunks": 1, "coding_chunks": 1}), "rook_pools[block]: data_chunks 1, coding_chunks 1. Set data_chunks"),
+    (
+        pools({"failure_domain": "rack"}),
+        "rook_pools[block].replicas: 3, but there are 0 of what the failure domain calls rack. Lower",
+    ),
+    (
+        pools({"data_chunks": 2, "coding_chunks": 1}, {}, {"name": "block-coded", "kind": "block"}),
+        "rook_pools: two entries that both make block-coded in Ceph. Give one of them",
     ),
     (pools({"replicas": 1}), "rook_pools[block].replicas: 1. Set 2 or more: with one copy"),
     (
         {**at("w1", **disks(f"{DISK}a", device_class="hdd")), **pools({"device_class": "ssd"})},
-        "rook_pools[block].replicas: 3, but there are 2 of what rook_failure_domain calls host with disks of class ssd",
+        "rook_pools[block].replicas: 3, but there are 2 of what the failure domain calls host with disks of class ssd",
     ),
     (
         {"domain": "rack"},
-        "rook_pools[block].replicas: 3, but there are 0 of what rook_failure_domain calls rack. Lower",
+        "rook_pools[block].replicas: 3, but there are 0 of what the failure domain calls rack. Lower",
     ),
     (
         {"default_class": "rook-buckets", "csi": True, "local_default": False},
@@ -126,6 +141,11 @@ def test_mistake_is_named(change: dict[str, Any], start: str) -> None:
         {**at("w1", **disks("/dev/loop9")), "loops": True},
         at("w1", rook_wipe_disks=[f"{DISK}w1"]),
         pools({"device_class": "ssd"}),
+        pools({"data_chunks": 2, "coding_chunks": 1}),
+        {
+            **at("w1", **disks(f"{DISK}a", f"{DISK}b")),
+            **pools({"data_chunks": 3, "coding_chunks": 1, "failure_domain": "osd"}),
+        },
         {
             "domain": "rack",
             "values": {
