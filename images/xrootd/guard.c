@@ -9,6 +9,8 @@
  *     identifier, caveats of the first party, signature) before the library sees it.
  *   - what a client writes into a URL, a token too, is passed on to the origin, which takes it for the cache's own. The
  *     token is taken out, so that users' tokens go no further than the cache, which asks with its own.
+ *   - what a cache's disk gives back with a wrong checksum is answered by an error, to each reader for as long as the cache
+ *     holds the file. The file is thrown out of the cache, so that who asks again gets it from the origin.
  *   - a server knows one secret of its macaroons, so that another in its place ends all tokens at once. While the file
  *     that $CMSAF_MACAROON_SECRET_NEXT names is there, tokens of the secret in it are good too.
  *
@@ -17,11 +19,13 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,6 +96,59 @@ bool _ZN13XrdPssUrlInfo6addCGIEPKcPci(void *url, const char *protocol, char *buf
         }
     }
     return true;
+}
+
+/* As libstdc++ lays out a std::string. */
+struct text {
+    const char *at;
+    size_t length;
+    size_t room[2];
+};
+
+/* Throws a file out of the cache if its disk gave back what was not written, as the cache itself does with a file of another
+ * size than the origin's; who reads it now has to open it again. */
+static int checked(const void *file, int result)
+{
+    static const char *(*path_of)(const void *);
+    static void *(*cache)(void);
+    static int (*throw_out)(void *, const struct text *, bool);
+    static const char library[] = "libXrdPfc-6.so";
+    struct text path = {0};
+
+    if (result != -EDOM)
+        return result;
+    if (!throw_out) {
+        /* XrdPfc::File::lPath(), XrdPfc::Cache::GetInstance(), XrdPfc::Cache::UnlinkFile(path, fail if it is open) */
+        *(void **)&path_of = behind(library, "_ZNK6XrdPfc4File5lPathEv");
+        *(void **)&cache = behind(library, "_ZN6XrdPfc5Cache11GetInstanceEv");
+        *(void **)&throw_out =
+            behind(library, "_ZN6XrdPfc5Cache10UnlinkFileERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEb");
+    }
+    path.at = path_of(file);
+    path.length = strlen(path.at);
+    dprintf(STDERR_FILENO, "cmsaf-xrootd-guard: %s has a wrong checksum on the cache's disk, and is thrown out\n", path.at);
+    throw_out(cache(), &path, false);
+    return result;
+}
+
+/* XrdPfc::File::Read(io, buffer, offset, size, handler) */
+int _ZN6XrdPfc4File4ReadEPNS_2IOEPcxiPNS_9ReadReqRHE(void *file, void *io, char *buffer, long long offset, int size,
+                                                      void *handler)
+{
+    static int (*real)(void *, void *, char *, long long, int, void *);
+
+    REAL("libXrdPfc-6.so", "_ZN6XrdPfc4File4ReadEPNS_2IOEPcxiPNS_9ReadReqRHE");
+    return checked(file, real(file, io, buffer, offset, size, handler));
+}
+
+/* XrdPfc::File::ReadV(io, places, count, handler) */
+int _ZN6XrdPfc4File5ReadVEPNS_2IOEPK11XrdOucIOVeciPNS_9ReadReqRHE(void *file, void *io, const void *places, int count,
+                                                                   void *handler)
+{
+    static int (*real)(void *, void *, const void *, int, void *);
+
+    REAL("libXrdPfc-6.so", "_ZN6XrdPfc4File5ReadVEPNS_2IOEPK11XrdOucIOVeciPNS_9ReadReqRHE");
+    return checked(file, real(file, io, places, count, handler));
 }
 
 static int six_bits(char letter)

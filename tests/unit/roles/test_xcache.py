@@ -70,8 +70,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     found = {}
     for kind in kinds:
         pod = yaml.safe_load((here / f"{kind}.yml").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
-        (container,) = [one for one in pod["containers"] if one["name"] == "metrics"]
-        found[kind] = {"container": container, "config": (here / f"{kind}.cfg").read_text(encoding="utf-8")}
+        containers = {one["name"]: one for one in pod["containers"]}
+        found[kind] = {
+            "container": containers["metrics"],
+            "server": containers["xrootd"],
+            "config": (here / f"{kind}.cfg").read_text(encoding="utf-8"),
+        }
     return found
 
 
@@ -134,3 +138,21 @@ def test_the_program_takes_what_the_role_gives_it(rendered: dict[str, dict[str, 
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_an_origin_that_was_lost_is_asked_again_within_seconds_and_for_minutes(
+    rendered: dict[str, dict[str, Any]],
+) -> None:
+    environment = {one["name"]: one["value"] for one in rendered["cache"]["server"]["env"]}
+    # The API server takes nothing else.
+    assert all(isinstance(value, str) for value in environment.values())
+    window, attempts, gave_up = (
+        int(environment[f"XRD_{name}"]) for name in ("CONNECTIONWINDOW", "CONNECTIONRETRY", "STREAMERRORWINDOW")
+    )
+    assert window <= 10 and gave_up <= 10 and window * attempts >= 300
+    assert not [one for one in rendered["origin"]["server"]["env"] if one["name"].startswith("XRD_")]
+
+
+def test_what_comes_from_the_disk_is_checked(rendered: dict[str, dict[str, Any]]) -> None:
+    (checks,) = re.findall(r"(?m)^pfc\.cschk (.*)", rendered["cache"]["config"])
+    assert set(checks.split()) == {"cache", "net"}

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of a cache, made for real: no wrong byte is delivered, and it serves again (make soak TARGET=cache).
+
+How long it took is printed, and written to CACHE_LAB_REPORT.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found]  # noqa: E402
+
+# Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
+PAUSE = 0.01
+FILL = [f"/store/fill/{number:03}" for number in range(8)]
+MANY = [f"/store/many/{number:03}" for number in range(128)]
+SMALL = "/store/small/000"
+# Seconds after which nobody waits any longer.
+LIMIT = 300
+# As in images/analysis.
+PATIENCE = {"XRD_CONNECTIONWINDOW": "10", "XRD_CONNECTIONRETRY": "30"}
+DROP = (
+    "add table inet fault; add chain inet fault input { type filter hook input priority 0; };"
+    f"add rule inet fault input tcp dport {RELAY} drop; add rule inet fault input tcp sport {RELAY} drop"
+)
+CLOCK = "/tmp/clock"
+FAKETIME = {
+    "LD_PRELOAD": f"{GUARD} /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "FAKETIME_TIMESTAMP_FILE": CLOCK,
+    "FAKETIME_CACHE_DURATION": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+}
+
+
+class Reading:
+    """A user's program that reads files and compares them (reader.py)."""
+
+    def __init__(self, lab: Lab, paths: Sequence[str], clients: int, first: int, most: int) -> None:
+        self.output = lab.root / f"tmp/reader-{first}"
+        numbers = [str(number) for number in (most, first, clients)]
+        command = [*lab.chroot(USER), "python3", "/user/reader.py", f"roots://{CACHE}:{FRONT}", *numbers, *paths]
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env={**lab.user(CACHE), **PATIENCE}, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def begun(self) -> None:
+        """Wait until it has read something."""
+        end = time.monotonic() + LIMIT
+        while not self.output.read_bytes().startswith(b"reading\n"):
+            assert self.process.poll() is None and time.monotonic() < end, self.output.read_text()
+            time.sleep(0.01)
+
+    def end(self) -> Reading:
+        self.process.wait(LIMIT)
+        text = self.output.read_text(encoding="utf-8")
+        assert self.process.returncode == 0, text
+        found = json.loads(text.splitlines()[-1])
+        self.good: list[float] = sorted(found["good"])
+        self.reads: list[dict[str, Any]] = found["reads"]
+        assert not self.wrong, f"wrong bytes were delivered: {self.reads}"
+        return self
+
+    def well(self) -> Reading:
+        """It got all that it asked for."""
+        self.end()
+        assert not self.errors, self.errors
+        return self
+
+    @property
+    def wrong(self) -> int:
+        return sum(one["wrong"] for one in self.reads)
+
+    @property
+    def errors(self) -> list[str]:
+        return sorted({one["error"] for one in self.reads if one["error"]})
+
+    def after(self, fault: float) -> float:
+        """Seconds from a time to the first right answer after it."""
+        return min(at for at in self.good if at > fault) - fault
+
+
+class Faulty(Lab):
+    """A lab whose servers, disks, lines and clock break, and what was found there."""
+
+    def __init__(self, root: Path, config: Path) -> None:
+        super().__init__(root, config, PAUSE)
+        self.figures: dict[str, Any] = {}
+        self.names = 0
+
+    def say(self, what: str, **figures: Any) -> None:
+        self.figures[what] = figures
+        words = (f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+        print(f"\n{what}: " + ", ".join(words), flush=True)
+
+    def reading(self, paths: Sequence[str], clients: int = 1, most: int = 0) -> Reading:
+        # New names are new connections.
+        self.names += clients
+        return Reading(self, paths, clients, self.names - clients, most)
+
+    def kill(self, name: str) -> float:
+        server = self.running.pop(name)
+        server.kill()
+        server.wait()
+        return time.monotonic()
+
+    def again(self, path: str) -> float:
+        """Seconds until a file that a reader was refused can be read."""
+        began = time.monotonic()
+        while (reading := self.reading([path]).end()).errors:
+            assert time.monotonic() < began + LIMIT, reading.errors
+        return time.monotonic() - began
+
+    def cached(self, path: str, suffix: str = "") -> Path:
+        """The file on the cache's disk, behind the link in its name space."""
+        link = self.root / f"cache/0/namespace{path}{suffix}"
+        return self.root / os.readlink(link).lstrip("/")
+
+    def settled(self) -> None:
+        """Give the cache time to close what was read, which it does after its clients."""
+        time.sleep(1)
+
+    def memory(self, name: str) -> int:
+        """The most that a server had in memory, in bytes."""
+        text = Path(f"/proc/{self.running[name].pid}/status").read_text(encoding="ascii")
+        (found,) = re.findall(r"VmHWM:\s+(\d+) kB", text)
+        return int(found) * 1024
+
+
+def flip(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 0x10]))
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Faulty]:
+    place = Faulty(Path(os.environ["CACHE_LAB_ROOT"]), Path(os.environ["CACHE_LAB_CONFIG"]))
+    place.prepare([("fill", len(FILL), 32 * MIB), ("many", len(MANY), 16 * MIB), ("small", 1, 4 * MIB)])
+    shutil.copy(Path(__file__).with_name("reader.py"), place.root / "user")
+    place.start("origin")
+    yield place
+    Path(os.environ["CACHE_LAB_REPORT"]).write_text(json.dumps(place.figures, indent=2) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("wait", [0.1, 0.3, 0.6])
+def test_killed_while_it_fills(lab: Faulty, wait: float) -> None:
+    lab.fresh()
+    reading = lab.reading(FILL, clients=4)
+    reading.begun()
+    time.sleep(wait)
+    fault = lab.kill("cache")
+    lab.start("cache")
+    other = lab.reading(FILL[-1:])
+    reading.well()
+    assert [at for at in reading.good if at > fault], "it was not in the middle of anything"
+    lab.say(
+        f"killed after {wait} s",
+        started=time.monotonic() - fault,
+        new_reader=other.well().after(fault),
+        waiting_reader=reading.after(fault),
+    )
+    lab.settled()
+    lab.reading(FILL, clients=4).well()
+
+
+def test_disk_full(lab: Faulty) -> None:
+    lab.fresh()
+    lab.stop("cache")
+    disk = lab.root / "cache/0"
+    run("mount", "-t", "tmpfs", "-o", "size=96m", "none", str(disk))
+    try:
+        lab.fresh()
+        lab.reading(FILL, clients=4).well()
+        lab.reading(FILL, clients=4).well()
+        # What others put there is not the cache's to remove.
+        others = disk / "others"
+        with others.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(MIB))
+        lab.reading(FILL, clients=4).well()
+        lab.stop("cache")
+        try:
+            lab.start("cache")
+            starts = True
+        except RuntimeError as error:
+            starts = False
+            print(error)
+        others.unlink()
+        if not starts:
+            lab.start("cache")
+        began = time.monotonic()
+        lab.reading(FILL[:1]).well()
+        while shutil.disk_usage(disk).free < 8 * MIB:
+            assert time.monotonic() < began + LIMIT, "nothing was purged"
+            time.sleep(1)
+        purged = time.monotonic() - began
+        lab.settled()
+        before = lab.relay.sent
+        lab.reading([SMALL]).well()
+        lab.settled()
+        lab.reading([SMALL]).well()
+        assert lab.relay.sent - before < 5 * MIB, "the cache keeps nothing after it was full"
+        lab.say("disk full", starts_when_full=starts, purged_after=purged)
+    finally:
+        if "cache" in lab.running:
+            lab.stop("cache")
+        run("umount", str(disk))
+
+
+def lose(lab: Faulty, how: str) -> None:
+    if how == "refused":
+        lab.relay.refuse()
+    else:
+        run("nft", DROP)
+
+
+def bring_back(lab: Faulty, how: str) -> None:
+    if how == "refused":
+        lab.relay.accept()
+    else:
+        run("nft", "delete table inet fault")
+
+
+@pytest.mark.parametrize("outage", [3, 20, 45])
+@pytest.mark.parametrize("how", ["refused", "silent"])
+def test_origin_lost_and_back(lab: Faulty, how: str, outage: int) -> None:
+    lab.fresh()
+    lab.reading([SMALL]).well()
+    lab.settled()
+    waiting = lab.reading(FILL[:4], clients=2)
+    waiting.begun()
+    lose(lab, how)
+    try:
+        began = time.monotonic()
+        hot = lab.reading([SMALL]).well().after(began)
+        other = lab.reading(FILL[-1:])
+        time.sleep(max(0, began + outage - time.monotonic()))
+    finally:
+        back = time.monotonic()
+        bring_back(lab, how)
+    lab.say(
+        f"origin {how} for {outage} s",
+        hot=hot,
+        waiting_reader=waiting.well().after(back),
+        new_reader=other.well().after(back),
+    )
+
+
+def test_origin_back_after_the_cache_gave_up(lab: Faulty) -> None:
+    lab.fresh(environ={"XRD_CONNECTIONRETRY": "2"})
+    lab.relay.refuse()
+    try:
+        refused = lab.reading([SMALL]).end()
+    finally:
+        lab.relay.accept()
+    assert refused.errors, "it did not give up"
+    lab.say("origin back after the cache gave up", said=refused.errors, new_reader=lab.again(SMALL))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_flipped_byte_in_a_cached_block(lab: Faulty, whole: bool) -> None:
+    path = FILL[0]
+    lab.fresh()
+    lab.reading([path], most=0 if whole else 8 * MIB).well()
+    lab.settled()
+    flip(lab.cached(path), 5 * MIB + 17)
+    found = lab.reading([path]).end()
+    assert found.errors, "nobody noticed"
+    kind = "complete" if whole else "partial"
+    lab.say(f"flipped byte in a {kind} file", read=found.reads[0]["read"], said=found.errors, new_reader=lab.again(path))
+
+
+def test_flipped_byte_in_its_checksums(lab: Faulty) -> None:
+    lab.fresh()
+    lab.reading([SMALL]).well()
+    lab.settled()
+    size = lab.cached(f"/.xrdt{SMALL}", ".xrdt").stat().st_size
+    said, longest = set(), 0.0
+    for at in range(0, size, max(1, size // 12)):
+        flip(lab.cached(f"/.xrdt{SMALL}", ".xrdt"), at)
+        said.update(lab.reading([SMALL]).end().errors)
+        longest = max(longest, lab.again(SMALL))
+        lab.settled()
+    lab.say("flipped byte in the checksums", bytes=size, said=sorted(said), new_reader=longest)
+
+
+def test_flipped_byte_in_cinfo(lab: Faulty) -> None:
+    lab.fresh()
+    lab.reading([SMALL]).well()
+    lab.settled()
+    size = lab.cached(SMALL, ".cinfo").stat().st_size
+    for at in range(0, size, max(1, size // 24)):
+        flip(lab.cached(SMALL, ".cinfo"), at)
+        lab.reading([SMALL]).well()
+        lab.settled()
+    lab.say("flipped byte in cinfo", bytes=size)
+
+
+def test_cut_off_file(lab: Faulty) -> None:
+    lab.fresh()
+    lab.reading([SMALL]).well()
+    lab.settled()
+    with lab.cached(SMALL).open("r+b") as file:
+        file.truncate(3 * MIB)
+    lab.reading([SMALL]).well()
+
+
+def test_clock_jumps(lab: Faulty) -> None:
+    clock = lab.root / CLOCK.lstrip("/")
+
+    def jump(seconds: int) -> None:
+        clock.write_text(f"{seconds:+}\n", encoding="ascii")
+        # By then it is read anew.
+        time.sleep(1.5)
+
+    jump(0)
+    for seconds in (7200, -7200):
+        lab.fresh(environ=FAKETIME)
+        reading = lab.reading(FILL, clients=2)
+        reading.begun()
+        fault = time.monotonic()
+        jump(seconds)
+        new = lab.reading([SMALL]).well().after(fault)
+        lab.say(f"clock jumped by {seconds} s", waiting_reader=reading.well().after(fault), new_reader=new)
+        lab.reading(FILL, clients=2).well()
+        jump(0)
+        lab.reading(FILL, clients=2).well()
+    # Beyond the end of tokens and certificates.
+    jump(2 * 86400)
+    refused = lab.reading(FILL[:1]).end()
+    assert refused.errors and not refused.reads[0]["read"]
+    jump(0)
+    lab.reading(FILL[:1]).well()
+    lab.stop("cache")
+
+
+def test_many_files_by_many_clients(lab: Faulty) -> None:
+    lab.fresh()
+    began = time.monotonic()
+    # Each file is read by two.
+    each = 16
+    readings = [lab.reading((MANY * 2)[first : first + each], clients=each) for first in range(0, 256, each)]
+    for reading in readings:
+        reading.well()
+    (ram,) = re.findall(r"(?m)^pfc\.ram (\d+)g$", (lab.config / "cache.cfg").read_text(encoding="utf-8"))
+    used, most = lab.memory("cache"), 1.2 * int(ram) * 1024 * MIB
+    lab.say("128 files by 256 clients", seconds=time.monotonic() - began, memory=f"{used / MIB:.0f} MiB")
+    assert used <= most, f"{used} bytes in memory, more than {most:.0f}"
