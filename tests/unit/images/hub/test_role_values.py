@@ -92,6 +92,10 @@ def test_how_long_servers_stay_is_said_once(defaults: dict[str, Any]) -> None:
     assert (hub["allowNamedServers"], hub["namedServerLimitPerUser"]) == (True, 3)
 
 
+def test_many_may_start_at_once(defaults: dict[str, Any]) -> None:
+    assert defaults["hub"]["concurrentSpawnLimit"] == 0
+
+
 def test_a_site_s_own(tmp_path: Path) -> None:
     ml = {"name": "ML", "description": "Trains.", "image": "r.test/ml:1.0", "cpu": "8", "memory": "64G"}
     ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"]}
