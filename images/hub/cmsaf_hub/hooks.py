@@ -86,7 +86,8 @@ class Hooks:
         mount = V1VolumeMount(name=_VOLUME, mount_path=objects.SECRETS_PATH, read_only=True)
         container.volume_mounts = [*(container.volume_mounts or []), mount]
         # Workers of another image than the notebook's would compute with other versions.
-        added = objects.pod_environment(server, container.image if self.settings.condor else None)
+        image = container.image if self.settings.condor else None
+        added = objects.pod_environment(server, image, self.settings.sessions)
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):

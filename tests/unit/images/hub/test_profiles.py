@@ -19,6 +19,7 @@ from cmsaf_hub.errors import SettingsError
 from cmsaf_hub.hooks import Hooks
 from cmsaf_hub.settings import Settings
 from jupyterhub.objects import Hub
+from jupyterhub.roles import get_default_roles
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
 from kubespawner import KubeSpawner
 from tornado.web import HTTPError
@@ -213,6 +214,13 @@ def test_workers_are_of_the_image_of_the_server(image: str) -> None:
         assert [value for name, value in variables.items() if name == "CMSAF_WORKER_IMAGE"] == wanted
 
 
+def test_a_server_knows_how_long_it_stays() -> None:
+    for one, wanted in ((hooks(), {"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}), (hooks(sessions=None), {})):
+        changed = asyncio.run(one.modify_pod(spawner(one), pod(ANALYSIS)))
+        variables = {item.name: item.value for item in changed.spec.containers[0].env}
+        assert {name: value for name, value in variables.items() if name.endswith("_SECONDS")} == wanted
+
+
 @pytest.mark.parametrize(
     ("traits", "together"),
     [
@@ -276,6 +284,10 @@ def test_configure() -> None:
     # Before JupyterHub's own, which come after all that is named here.
     assert config.JupyterHub.template_paths == [str(profiles.TEMPLATES), "/of/the/site"]
     assert made.settings.sessions == profiles.Sessions(timedelta(days=1), timedelta(days=7))
+    # One more than what the hub lets servers ask by itself.
+    (own,) = (role["scopes"] for role in get_default_roles() if role["name"] == "server")
+    assert set(config.KubeSpawner.server_token_scopes) - set(own) == {"read:servers!user"}
+    assert set(own) < set(config.KubeSpawner.server_token_scopes)
 
 
 def test_two_lists_of_profiles_are_refused() -> None:
