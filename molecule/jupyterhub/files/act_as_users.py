@@ -113,7 +113,8 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
             if second.session.kernel:
                 names = second.run(GO, LIMIT)
     state["second"] = second.session.as_dict()
-    return {"refusal": refusal, "quiet": quiet, "names": [waits.result(), names]}
+    soon = first.http.get(f"{state['url']}/user/{first.user}/cmsaf/sessions", timeout=30).json()
+    return {"refusal": refusal, "quiet": quiet, "names": [waits.result(), names], "soon": soon}
 
 
 def end(state: dict[str, Any]) -> dict[str, Any]:
