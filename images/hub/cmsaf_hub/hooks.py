@@ -28,6 +28,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from . import credentials, objects, profiles
 from .errors import ClusterError
 from .names import Server
+from .room import Watch
 from .settings import Settings
 from .web import forbidden
 
@@ -52,6 +53,7 @@ class Hooks:
         self.settings = settings
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
         self._calls = asyncio.Semaphore(_TOGETHER)
+        self._watch = Watch()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -64,7 +66,10 @@ class Hooks:
     async def options_form(self, spawner: Any) -> str:
         """The form that asks which of them it is to be."""
         chosen = (spawner.user_options or {}).get("profile")
-        return profiles.form(self._open(spawner), chosen, self.settings.sessions, spawner.name)
+        offered = self._open(spawner)
+        # Where there is no choice there is no form.
+        room = await self._watch.room(spawner, offered, _shares_a_disk(spawner)) if len(offered) > 1 else {}
+        return profiles.form(offered, chosen, self.settings.sessions, spawner.name, room)
 
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""

@@ -13,12 +13,26 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-__all__ = ["TEMPLATES", "Profile", "Sessions", "form", "kubespawner_profiles", "open_to", "slug_of", "span"]
+__all__ = [
+    "TEMPLATES",
+    "Profile",
+    "Room",
+    "Sessions",
+    "form",
+    "kubespawner_profiles",
+    "memory_bytes",
+    "open_to",
+    "slug_of",
+    "span",
+]
 
 TEMPLATES = Path(__file__).parent / "pages"
 # Site's words are text, whatever signs are in them.
 _PAGES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
 _UNITS = {"M": "MB", "G": "GB", "T": "TB"}
+_BYTES = {"M": 2**20, "G": 2**30, "T": 2**40}
+# Above it nobody counts.
+_MANY = 20
 _SPANS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -58,6 +72,25 @@ class Sessions:
     longest: timedelta
 
 
+@dataclass(frozen=True)
+class Room:
+    """How many servers of a kind could start now."""
+
+    count: int
+    # Whether this is of the one node only that has the user's home.
+    at_home: bool
+    # Seconds that a start waits for room.
+    waits: int
+
+    def __str__(self) -> str:
+        if self.count > _MANY:
+            return f"more than {_MANY} could start now"
+        if self.count:
+            return f"{self.count} could start now"
+        where = " on the machine that has your home" if self.at_home else ""
+        return f"no room now{where}: a start waits up to {span(timedelta(seconds=self.waits))} for it"
+
+
 def slug_of(name: str) -> str:
     """By what a browser or a program asks for a profile.
 
@@ -92,11 +125,18 @@ def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile
     ]
 
 
-def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None, server: str = "") -> str:
+def form(
+    profiles: Sequence[Profile],
+    chosen: Any,
+    sessions: Sessions | None,
+    server: str = "",
+    room: Mapping[str, Room] | None = None,
+) -> str:
     """The form that asks which server it is to be; nothing where there is no choice.
 
     :param chosen: slug of the profile that was taken last, if any
     :param server: name of the server, if it has one
+    :param room: by slug, for those of which it is known
     """
     marked = next((profile for profile in profiles if profile.slug == chosen), None)
     # Without a form the hub takes what was taken last, which somebody may have lost in the meantime.
@@ -107,9 +147,19 @@ def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None, se
         profiles=profiles,
         marked=marked,
         server=server,
+        room=room or {},
         idle=span(sessions.idle) if sessions else "",
         longest=span(sessions.longest) if sessions else "",
     )
+
+
+def memory_bytes(memory: str) -> int:
+    """Bytes of a profile's memory.
+
+    >>> memory_bytes("1.5G")
+    1610612736
+    """
+    return int(float(memory[:-1]) * _BYTES[memory[-1]])
 
 
 def span(time: timedelta) -> str:

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from kubernetes_asyncio import config as cluster_config
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects
+from .answers import FAILURES, content, words
 from .errors import CredentialError, HubError
 from .names import Server
 from .settings import Settings
@@ -46,7 +46,7 @@ _NOT_FOUND = 404
 _TOGETHER = 8
 _CALL_SECONDS = 30
 _FIRST_PAUSE = 5.0
-_FAILURES = (ApiException, aiohttp.ClientError, asyncio.TimeoutError, OSError, CredentialError)
+_FAILURES = (*FAILURES, CredentialError)
 
 log = logging.getLogger("cmsaf_hub.renewal")
 
@@ -151,7 +151,7 @@ class Renewal:
         try:
             pods = await self._running()
         except _FAILURES as problem:
-            self._troubles.begin(self._looking, _words(problem))
+            self._troubles.begin(self._looking, words(problem))
             return
         self._troubles.end(self._looking)
         self._troubles.keep({_doing(pod) for pod in pods.values()})
@@ -168,7 +168,7 @@ class Renewal:
             _request_timeout=_CALL_SECONDS,
             _preload_content=False,
         )
-        found = await _content(answer)
+        found = await content(answer)
         return {pod["metadata"]["uid"]: pod for pod in found["items"] if _lives(pod)}
 
     async def _renew(self, uid: str, pod: Mapping[str, Any]) -> None:
@@ -176,7 +176,7 @@ class Renewal:
             try:
                 await self._store(self._server(pod), pod)
             except _FAILURES as problem:
-                self._troubles.begin(_doing(pod), _words(problem))
+                self._troubles.begin(_doing(pod), words(problem))
                 self.plan.failed(uid, time.monotonic())
             else:
                 self._troubles.end(_doing(pod))
@@ -215,7 +215,7 @@ class Renewal:
                 _request_timeout=_CALL_SECONDS,
                 _preload_content=False,
             )
-            found = await _content(answer)
+            found = await content(answer)
         except ApiException as problem:
             if problem.status == _NOT_FOUND:
                 return False
@@ -234,26 +234,12 @@ class Renewal:
         )
 
 
-async def _content(answer: aiohttp.ClientResponse) -> Any:
-    """Of an answer that the client has neither read nor judged: objects of a thousand pods would take it seconds."""
-    async with answer:
-        if not answer.ok:
-            raise ApiException(status=answer.status, reason=answer.reason)
-        return json.loads(await answer.read())
-
-
 def _lives(pod: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"]
 
 
 def _doing(pod: Mapping[str, Any]) -> str:
     return f"Renewing the tokens of pod {pod['metadata']['name']}"
-
-
-def _words(problem: BaseException) -> str:
-    if isinstance(problem, ApiException):
-        return f"the cluster answered {problem.status} {problem.reason}"
-    return str(problem) or type(problem).__name__
 
 
 def _namespace() -> str:

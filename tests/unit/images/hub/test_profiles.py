@@ -21,6 +21,7 @@ from cmsaf_hub.settings import Settings
 from jupyterhub.objects import Hub
 from jupyterhub.roles import get_default_roles
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
+from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 from tornado.web import HTTPError
 from traitlets.config import Config
@@ -49,10 +50,20 @@ def hooks(**change: Any) -> Hooks:
     return Hooks(Settings.from_values({**VALUES, **change}))
 
 
+class NoCluster:
+    """Refuses whatever is asked."""
+
+    def __getattr__(self, _name: str) -> Any:
+        async def refuse(*_: Any, **__: Any) -> None:
+            raise ApiException(status=403, reason="Forbidden")
+
+        return refuse
+
+
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
-    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
+    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: NoCluster())
 
 
 def spawner(
@@ -198,6 +209,15 @@ def test_the_form_is_in_words() -> None:
         assert words in text
     assert "The server “second”" in shown(spawner(hooks(), name="second")).text
     assert "is stopped" not in shown(spawner(hooks(sessions=None))).text
+
+
+def test_the_form_says_where_there_is_room() -> None:
+    one = hooks()
+    known = {"usual": profiles.Room(3, False, 600), "small": profiles.Room(0, True, 600)}
+    text = " ".join(Form(profiles.form(one.settings.profiles, None, None, room=known)).text.split())
+    assert "2 cores · 8 GB of memory · 3 could start now Small" in text
+    assert "1.5 GB of memory · no room now on the machine that has your home: a start waits up to 10 minutes" in text
+    assert "32 GB of memory · 1 GPU Your files" in text
 
 
 def pod(image: str) -> V1Pod:
