@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The kinds of server that a site offers, and who may take which: no network, no hub in here."""
+"""What a site offers by group, kinds of server and shared disk space, and who may have which: no network, no hub in here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader
 
@@ -18,6 +18,7 @@ __all__ = [
     "Profile",
     "Room",
     "Sessions",
+    "Shared",
     "form",
     "kubespawner_profiles",
     "memory_bytes",
@@ -91,6 +92,24 @@ class Room:
         return f"no room now{where}: a start waits up to {span(timedelta(seconds=self.waits))} for it"
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Disk space that several users have."""
+
+    name: str
+    claim: str
+    # Who is in one of these has it; without groups everybody does.
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """Where servers have it."""
+        return f"/shared/{self.name}"
+
+
+_Offer = TypeVar("_Offer", Profile, Shared)
+
+
 def slug_of(name: str) -> str:
     """By what a browser or a program asks for a profile.
 
@@ -100,9 +119,9 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def open_to(profiles: Iterable[Profile], groups: frozenset[str]) -> list[Profile]:
-    """Those that somebody of these groups may take."""
-    return [profile for profile in profiles if not profile.groups or profile.groups & groups]
+def open_to(offers: Iterable[_Offer], groups: frozenset[str]) -> list[_Offer]:
+    """Those that somebody of these groups may have."""
+    return [one for one in offers if not one.groups or one.groups & groups]
 
 
 def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile]) -> list[dict[str, Any]]:

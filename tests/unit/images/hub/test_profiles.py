@@ -38,6 +38,7 @@ GPU = {
     "gpu": {"nvidia.com/gpu": 1.0},
     "groups": ["ml", "admins"],
 }
+OPEN, CLOSED = {"name": "all", "claim": "shared-all"}, {"name": "higgs", "claim": "projects", "groups": ["higgs"]}
 DASK = {"domain": "dask.af.test", "workerAddresses": [], "lifetime": 86400}
 VALUES: dict[str, Any] = {
     "dask": DASK,
@@ -287,12 +288,31 @@ def test_the_home_has_the_user_s_name_alone() -> None:
         ({"profiles": [{**USUAL, "memory": "8Gi"}]}, r"profiles\[0\]\.memory is '8Gi', it has to be like 8G"),
         ({"profiles": [{**USUAL, "gpu": {"x": 0.5}}]}, r"profiles\[0\]\.gpu is .* whole numbers by name"),
         ({"profiles": [{**USUAL, "group": ["x"]}]}, r"profiles\[0\] has unknown keys: group"),
+        ({"shared": [{**OPEN, "name": "../x"}]}, r"shared\[0\]\.name is '../x', it has to be up to 40 of a-z"),
+        ({"shared": [{"name": "x"}]}, r"shared\[0\]\.claim is None, it has to be a text"),
         ({"sessions": {"idle": 0, "longest": 1}}, r"sessions\.idle is 0"),
     ],
 )
 def test_wrong_profiles_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.from_values({**VALUES, **change})
+
+
+@pytest.mark.parametrize(
+    ("groups", "claims"),
+    [
+        ([], {"/shared/all": "shared-all"}),
+        (["cms", "higgs"], {"/shared/all": "shared-all", "/shared/higgs": "projects"}),
+    ],
+)
+def test_what_the_groups_share_is_mounted(groups: list[str], claims: dict[str, str]) -> None:
+    one = hooks(shared=[OPEN, CLOSED])
+    changed = asyncio.run(one.modify_pod(spawner(one, groups), pod(ANALYSIS)))
+    volumes = {item.name: item.persistent_volume_claim for item in changed.spec.volumes}
+    mounts = [item for item in changed.spec.containers[0].volume_mounts if item.mount_path.startswith("/shared")]
+    assert {item.mount_path: volumes[item.name].claim_name for item in mounts} == claims
+    # A volume that nobody mounts would be in the pod all the same.
+    assert len([claim for claim in volumes.values() if claim]) == len(claims)
 
 
 def test_configure() -> None:

@@ -113,6 +113,21 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
 
 
+def test_what_users_share(tmp_path: Path, defaults: dict[str, Any]) -> None:
+    assert Settings.from_values(defaults["custom"]["cmsaf"]).shared == ()
+    spaces = [
+        {"name": "all", "storage_class": "files", "capacity": "1Ti"},
+        {"name": "higgs", "groups": ["higgs"], "claim": "projects"},
+        {"name": "old", "nfs": {"server": "nfs.af.test", "path": "/export"}},
+    ]
+    found = Settings.from_values(render(tmp_path, jupyterhub_shared=spaces)["custom"]["cmsaf"]).shared
+    assert [(one.path, one.claim, set(one.groups)) for one in found] == [
+        ("/shared/all", "shared-all", set()),
+        ("/shared/higgs", "projects", {"higgs"}),
+        ("/shared/old", "shared-old", set()),
+    ]
+
+
 def test_a_cache_that_others_run(tmp_path: Path) -> None:
     cache = {"host": "localhost", "port": 1095, "sitename": "T2_XX-XCACHE"}
     found = render(tmp_path, jupyterhub_xcache=cache)
