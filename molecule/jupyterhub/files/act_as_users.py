@@ -119,7 +119,13 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
                 names = second.run(GO, LIMIT)
     state["second"] = second.session.as_dict()
     soon = first.http.get(f"{state['url']}/user/{first.user}/cmsaf/sessions", timeout=30).json()
-    return {"refusal": refusal, "quiet": quiet, "names": [waits.result(), names], "soon": soon, "room": re.findall(ROOM, page)}
+    return {
+        "refusal": refusal,
+        "quiet": quiet,
+        "names": [waits.result(), names],
+        "soon": soon,
+        "room": re.findall(ROOM, page),
+    }
 
 
 def end(state: dict[str, Any]) -> dict[str, Any]:

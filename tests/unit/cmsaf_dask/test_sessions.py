@@ -20,10 +20,10 @@ LIMITS = sessions.Limits(timedelta(days=1), timedelta(days=7))
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def server(used: float, started: float, **change: Any) -> dict[str, Any]:
+def server(used: float, started: float) -> dict[str, Any]:
     """As the hub's API has it, by seconds that have passed."""
     times = [(NOW - timedelta(seconds=ago)).isoformat().replace("+00:00", "Z") for ago in (used, started)]
-    return {"last_activity": times[0], "started": times[1], "ready": True, "pending": None, **change}
+    return {"last_activity": times[0], "started": times[1], "ready": True, "pending": None}
 
 
 def said(**servers: dict[str, Any]) -> list[tuple[str, float, float]]:
@@ -62,11 +62,11 @@ def test_all_servers_of_the_user_are_named_the_next_first() -> None:
 
 @pytest.mark.parametrize("change", [{"ready": False}, {"started": None}])
 def test_a_server_that_does_not_run_is_not_stopped(change: dict[str, Any]) -> None:
-    assert said(first=server(7 * DAY, 7 * DAY, **change)) == []
+    assert said(first={**server(7 * DAY, 7 * DAY), **change}) == []
 
 
 def test_a_server_that_was_never_used_counts_from_its_start() -> None:
-    assert said(first=server(0, DAY - MINUTE, last_activity=None)) == [("", 10 * MINUTE, MINUTE)]
+    assert said(first={**server(0, DAY - MINUTE), "last_activity": None}) == [("", 10 * MINUTE, MINUTE)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,9 @@ def test_pages_ask_often_enough(idle: float, longest: float, again: float) -> No
 
 
 def test_limits_are_those_of_the_hub() -> None:
-    assert sessions.Limits.from_environment({"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}) == LIMITS
+    assert (
+        sessions.Limits.from_environment({"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}) == LIMITS
+    )
     assert sessions.Limits.from_environment({}) is None
 
 

@@ -236,7 +236,10 @@ def test_workers_are_of_the_image_of_the_server(image: str) -> None:
 
 
 def test_a_server_knows_how_long_it_stays() -> None:
-    for one, wanted in ((hooks(), {"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}), (hooks(sessions=None), {})):
+    for one, wanted in (
+        (hooks(), {"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}),
+        (hooks(sessions=None), {}),
+    ):
         changed = asyncio.run(one.modify_pod(spawner(one), pod(ANALYSIS)))
         variables = {item.name: item.value for item in changed.spec.containers[0].env}
         assert {name: value for name, value in variables.items() if name.endswith("_SECONDS")} == wanted

@@ -26,7 +26,9 @@ GPU = Profile(name="GPU", description="Trains.", image="i", cpu=4, memory="32G",
 HOST = "kubernetes.io/hostname"
 
 
-def node(name: str, *, taints: Any = None, ready: str = "True", barred: bool = False, **allocatable: str) -> dict[str, Any]:
+def node(
+    name: str, *, taints: Any = None, ready: str = "True", barred: bool = False, **allocatable: str
+) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "labels": {HOST: name}},
         "spec": {"taints": taints, **({"unschedulable": True} if barred else {})},
@@ -49,7 +51,9 @@ def pod(where: str | None, *containers: dict[str, Any], user: str | None = None,
     }
 
 
-def fits(nodes: list[Any], pods: list[Any], profile: Profile = USUAL, place: room.Place | None = None, **given: Any) -> int:
+def fits(
+    nodes: list[Any], pods: list[Any], profile: Profile = USUAL, place: room.Place | None = None, **given: Any
+) -> int:
     need = room.wanted(profile, given.get("cpu"), given.get("memory"))
     return room.count(room.read(nodes, pods), need, place or room.Place())
 
@@ -61,7 +65,15 @@ def test_doctests() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1500m", 1.5), ("250u", 0.00025), ("129M", 129e6), ("1.5Gi", 1.5 * 2**30), ("12e6", 12e6), ("1E", 1e18), ("0", 0)],
+    [
+        ("1500m", 1.5),
+        ("250u", 0.00025),
+        ("129M", 129e6),
+        ("1.5Gi", 1.5 * 2**30),
+        ("12e6", 12e6),
+        ("1E", 1e18),
+        ("0", 0),
+    ],
 )
 def test_quantities(text: str, number: float) -> None:
     assert float(room.quantity(text)) == number

@@ -363,13 +363,19 @@ BAD = [
     (shared({**SPACE, "name": "My_space"}), "jupyterhub_shared[0].name: found 'My_space'. Set up to 40 of a-z"),
     (shared({**SPACE, "name": 7}), "jupyterhub_shared[0].name: found 7. Set up to 40 of a-z"),
     (shared({"name": "x"}), "jupyterhub_shared[0]: found none of claim, nfs and storage_class. Set one of them"),
-    (shared({**SPACE, "nfs": {"server": "s", "path": "/"}}), "jupyterhub_shared[0]: found claim and nfs. Set one of them"),
+    (
+        shared({**SPACE, "nfs": {"server": "s", "path": "/"}}),
+        "jupyterhub_shared[0]: found claim and nfs. Set one of them",
+    ),
     (shared(SPACE, SPACE), "jupyterhub_shared: found the name higgs twice. Let the names differ"),
     (shared({**SPACE, "groups": "cms"}), "jupyterhub_shared[0].groups: found 'cms'. Set a list of groups"),
     (shared({**SPACE, "size": "1Gi"}), "jupyterhub_shared[0].size: found '1Gi'. Remove it: known are name, groups"),
     (shared({**SPACE, "capacity": "1Gi"}), "jupyterhub_shared[0].capacity: found '1Gi'. Remove it: what others have"),
     (shared({"name": "x", "nfs": {"server": "s"}}), "jupyterhub_shared[0].nfs: found {'server': 's'}. Set server, and"),
-    (shared({"name": "x", "nfs": {"server": "s", "path": "p"}}), "jupyterhub_shared[0].nfs: found {'server': 's', 'path'"),
+    (
+        shared({"name": "x", "nfs": {"server": "s", "path": "p"}}),
+        "jupyterhub_shared[0].nfs: found {'server': 's', 'path'",
+    ),
     (shared({"name": "x", "storage_class": "files"}), "jupyterhub_shared[0].capacity: found None. Set a size with its"),
     (
         shared({"name": "x", "storage_class": "local-path", "capacity": "1Gi"}),
