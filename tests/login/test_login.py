@@ -314,8 +314,8 @@ def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme
         assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
         assert choices(page) == ["usual", "small", "machine-learning"]
         assert re.findall(r"· ([^·]+ now[^·\n]*)", page.inner_text("form")) == [
-            "8 could start now",
-            "17 could start now",
+            "8 of these could start now",
+            "17 of these could start now",
             "no room now: a start waits up to 1 minute for it",
         ]
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -85,9 +85,9 @@ class Room:
 
     def __str__(self) -> str:
         if self.count > _MANY:
-            return f"more than {_MANY} could start now"
+            return f"more than {_MANY} of these could start now"
         if self.count:
-            return f"{self.count} could start now"
+            return f"{self.count} of these could start now"
         where = " on the machine that has your home" if self.at_home else ""
         return f"no room now{where}: a start waits up to {span(timedelta(seconds=self.waits))} for it"
 

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "roles/verify/files
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]
 
 LIMIT = 600
-ROOM = r"· ((?:more than )?[0-9]+ could start now|no room now[^<]*)"
+ROOM = r"· ((?:more than )?[0-9]+ of these could start now|no room now[^<]*)"
 SECOND = "second"
 # Longer than what a server takes to notice that a kernel computes, and that takes seconds.
 SILENCE = 25

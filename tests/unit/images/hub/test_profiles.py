@@ -216,7 +216,7 @@ def test_the_form_says_where_there_is_room() -> None:
     one = hooks()
     known = {"usual": profiles.Room(3, False, 600), "small": profiles.Room(0, True, 600)}
     text = " ".join(Form(profiles.form(one.settings.profiles, None, None, room=known)).text.split())
-    assert "2 cores · 8 GB of memory · 3 could start now Small" in text
+    assert "2 cores · 8 GB of memory · 3 of these could start now Small" in text
     assert "1.5 GB of memory · no room now on the machine that has your home: a start waits up to 10 minutes" in text
     assert "32 GB of memory · 1 GPU Your files" in text
 

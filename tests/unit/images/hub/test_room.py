@@ -173,9 +173,9 @@ def test_a_pod_goes_where_it_may(place: room.Place, number: int) -> None:
 @pytest.mark.parametrize(
     ("room_", "words"),
     [
-        (Room(21, False, 600), "more than 20 could start now"),
-        (Room(20, True, 600), "20 could start now"),
-        (Room(1, False, 600), "1 could start now"),
+        (Room(21, False, 600), "more than 20 of these could start now"),
+        (Room(20, True, 600), "20 of these could start now"),
+        (Room(1, False, 600), "1 of these could start now"),
         (Room(0, False, 600), "no room now: a start waits up to 10 minutes for it"),
         (Room(0, True, 300), "no room now on the machine that has your home: a start waits up to 5 minutes for it"),
     ],
