@@ -2,8 +2,10 @@
 // JupyterLab's page asks the server which of the user's servers the hub will stop soon, and says so (cmsaf_dask.sessions).
 // As JupyterLab loads it: a container of webpack's module federation, whose one module needs none of others and no build.
 (() => {
-  const activate = async (app) => {
-    await app.restored;
+  // Not before the page is there, which waits for what activates its plug-ins.
+  const activate = (app) => void app.restored.then(() => watch(app));
+
+  const watch = (app) => {
     const url = `${app.serviceManager.serverSettings.baseUrl}cmsaf/sessions`;
     // By server: the stage that was said last, and the notification's id.
     const said = new Map();
