@@ -125,3 +125,16 @@ def _servers(site: Site) -> Iterator[Mistake]:
                 yield from image_mistakes(f"jupyterhub_profiles[{number}].image", str(image))
     if isinstance(sessions, Mapping):
         yield from _site_servers.session_mistakes(sessions)
+    shared = site.facility("jupyterhub_shared")
+    if isinstance(shared, list):
+        yield from _site_servers.shared_mistakes(shared, _classes_of_one_node(site))
+
+
+def _classes_of_one_node(site: Site) -> dict[str, str]:
+    """Storage classes whose volumes a single node can have at a time, and what they are."""
+    found = {str(site.facility("local_storage_class")): "whose volumes are directories of one node each"}
+    pools = site.facility("rook_pools")
+    for pool in pools if isinstance(pools, list) else []:
+        if isinstance(pool, Mapping) and pool.get("kind") != "filesystem" and pool.get("storage_class"):
+            found[str(pool["storage_class"])] = f"which is of a pool of kind {pool.get('kind')}"
+    return found

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from kubernetes_asyncio.client import (
     V1Affinity,
     V1EnvVar,
+    V1PersistentVolumeClaimVolumeSource,
     V1PodAffinity,
     V1SecretVolumeSource,
     V1Volume,
@@ -29,6 +30,7 @@ from . import credentials, objects, profiles
 from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
 from .errors import ClusterError
 from .names import Server
+from .room import Watch
 from .settings import Settings
 from .web import forbidden
 
@@ -51,6 +53,7 @@ class Hooks:
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
         self._calls = asyncio.Semaphore(_TOGETHER)
         self._turn = asyncio.Lock()
+        self._watch = Watch()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -63,7 +66,10 @@ class Hooks:
     async def options_form(self, spawner: Any) -> str:
         """The form that asks which of them it is to be."""
         chosen = (spawner.user_options or {}).get("profile")
-        return profiles.form(self._open(spawner), chosen, self.settings.sessions, spawner.name)
+        offered = self._open(spawner)
+        # Where there is no choice there is no form.
+        room = await self._watch.room(spawner, offered, _shares_a_disk(spawner)) if len(offered) > 1 else {}
+        return profiles.form(offered, chosen, self.settings.sessions, spawner.name, room)
 
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
@@ -78,19 +84,21 @@ class Hooks:
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
     async def modify_pod(self, spawner: Any, pod: Any) -> Any:
-        """Mount the Secret, name the server."""
+        """Mount the Secret and what the user shares with others, name the server."""
         server = self.server(spawner)
         pod.metadata.labels = {**(pod.metadata.labels or {}), objects.SERVER_LABEL: server.slug}
         volume = V1Volume(
             name=_VOLUME,
             secret=V1SecretVolumeSource(secret_name=server.secret, default_mode=_SECRET_MODE),
         )
-        pod.spec.volumes = [*(pod.spec.volumes or []), volume]
         container = pod.spec.containers[0]
         mount = V1VolumeMount(name=_VOLUME, mount_path=objects.SECRETS_PATH, read_only=True)
-        container.volume_mounts = [*(container.volume_mounts or []), mount]
+        shared = profiles.open_to(self.settings.shared, _groups(spawner))
+        pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
+        container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
         # Workers of another image than the notebook's would compute with other versions.
-        added = objects.pod_environment(server, container.image if self.settings.condor else None)
+        image = container.image if self.settings.condor else None
+        added = objects.pod_environment(server, image, self.settings.sessions)
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):
@@ -138,7 +146,7 @@ class Hooks:
 
     def _open(self, spawner: Any) -> list[profiles.Profile]:
         """The profiles that the user's groups allow, by what the login said last."""
-        found = profiles.open_to(self.settings.profiles, frozenset(group.name for group in spawner.user.groups))
+        found = profiles.open_to(self.settings.profiles, _groups(spawner))
         if not found:
             raise forbidden(
                 f"None of this facility's servers is for you, {spawner.user.name}: each asks for a group that you are"
@@ -198,6 +206,20 @@ class Hooks:
             f"{what} is in the way in namespace {metadata['namespace']} and came back after"
             f" {_TRIES} deletions. Please tell the facility's admins."
         )
+
+
+def _groups(spawner: Any) -> frozenset[str]:
+    """The user's groups, by what the login said last."""
+    return frozenset(group.name for group in spawner.user.groups)
+
+
+def _volume(space: profiles.Shared) -> V1Volume:
+    claim = V1PersistentVolumeClaimVolumeSource(claim_name=space.claim)
+    return V1Volume(name=f"shared-{space.name}", persistent_volume_claim=claim)
+
+
+def _mount(space: profiles.Shared) -> V1VolumeMount:
+    return V1VolumeMount(name=f"shared-{space.name}", mount_path=space.path)
 
 
 def _shares_a_disk(spawner: Any) -> bool:

@@ -382,7 +382,7 @@ class Cluster:
 class Spawner:
     def __init__(self, cluster: Cluster, user: str = "alice", name: str = "") -> None:
         self.api = cluster
-        self.user = SimpleNamespace(name=user)
+        self.user = SimpleNamespace(name=user, groups=[])
         self.name = name
         self.namespace = NAMESPACE
         self.storage_pvc_ensure = False
