@@ -18,7 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_servers, _site_storage
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
+    _site_backup,
+    _site_issuers,
+    _site_servers,
+    _site_storage,
+)
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import whole
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
@@ -151,6 +156,7 @@ def problems(site: Site) -> list[Problem]:
         _login,
         _storage,
         _servers,
+        _backup,
         _sources,
         _checksums,
         _versions,
@@ -508,6 +514,19 @@ def _servers(site: Site) -> Iterator[Problem]:
     if isinstance(sessions, Mapping):
         for variable, found, fix in _site_servers.session_mistakes(sessions):
             yield Problem(variable, found, fix)
+
+
+def _backup(site: Site) -> Iterator[Problem]:
+    settings = _site_backup.Backup(
+        repository=site.facility("backup_repository"),
+        host=site.facility("backup_host"),
+        keep=site.facility("backup_keep"),
+        percent=site.facility("backup_read_data_percent"),
+        files=site.facility("backup_files"),
+        groups=site.groups,
+    )
+    for variable, found, fix in _site_backup.mistakes(settings):
+        yield Problem(variable, found, fix)
 
 
 def _said(site: Site, name: str) -> Any:
