@@ -24,7 +24,7 @@ BUCKET = ("-e", "backup_repository=s3:https://s3.example.org/backup")
 
 def play(name: str, secrets: Path, *arguments: str) -> tuple[int, str]:
     # Nobody listens at that port, so whoever tries to reach a host fails in another way.
-    command = ["ansible-playbook", "-i", ROOT / "inventories" / "box", "-e", "ansible_port=1"]
+    command: list[str | Path] = ["ansible-playbook", "-i", ROOT / "inventories" / "box", "-e", "ansible_port=1"]
     command += ["-e", f"facility_secrets_dir={secrets}", ROOT / "playbooks" / f"{name}.yml", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -135,6 +135,9 @@ def test_what_is_no_data_base_is_not_copied(tmp_path: Path) -> None:
         )
         assert done.returncode == 1 and done.stderr.startswith(f"Copying the data base {source}: ")
     done = subprocess.run(
-        [sys.executable, COPY, tmp_path / "none", tmp_path / "there.sqlite"], capture_output=True, text=True, check=False
+        [sys.executable, COPY, tmp_path / "none", tmp_path / "there.sqlite"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1 and not (tmp_path / "none").exists()
