@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
+    _site_backup,
     _site_groups,
     _site_issuers,
     _site_login,
@@ -57,6 +58,7 @@ def problems(site: Site) -> list[Problem]:
         _site_login.mistakes,
         _storage,
         _servers,
+        _backup,
         _site_sources.mistakes,
     )
     return list(dict.fromkeys(Problem(*mistake) for check in checks for mistake in check(site)))
@@ -138,3 +140,15 @@ def _classes_of_one_node(site: Site) -> dict[str, str]:
         if isinstance(pool, Mapping) and pool.get("kind") != "filesystem" and pool.get("storage_class"):
             found[str(pool["storage_class"])] = f"which is of a pool of kind {pool.get('kind')}"
     return found
+
+
+def _backup(site: Site) -> Iterator[Mistake]:
+    settings = _site_backup.Backup(
+        repository=site.facility("backup_repository"),
+        host=site.facility("backup_host"),
+        keep=site.facility("backup_keep"),
+        percent=site.facility("backup_read_data_percent"),
+        files=site.facility("backup_files"),
+        groups=site.groups,
+    )
+    yield from _site_backup.mistakes(settings)
