@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found]  # noqa: E402
+from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found]
 
 # Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
 PAUSE = 0.01
@@ -102,7 +102,9 @@ class Faulty(Lab):
 
     def say(self, what: str, **figures: Any) -> None:
         self.figures[what] = figures
-        words = (f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+        words = (
+            f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+        )
         print(f"\n{what}: " + ", ".join(words), flush=True)
 
     def reading(self, paths: Sequence[str], clients: int = 1, most: int = 0) -> Reading:
@@ -282,7 +284,9 @@ def test_flipped_byte_in_a_cached_block(lab: Faulty, whole: bool) -> None:
     found = lab.reading([path]).end()
     assert found.errors, "nobody noticed"
     kind = "complete" if whole else "partial"
-    lab.say(f"flipped byte in a {kind} file", read=found.reads[0]["read"], said=found.errors, new_reader=lab.again(path))
+    lab.say(
+        f"flipped byte in a {kind} file", read=found.reads[0]["read"], said=found.errors, new_reader=lab.again(path)
+    )
 
 
 def test_flipped_byte_in_its_checksums(lab: Faulty) -> None:
