@@ -12,6 +12,7 @@ The same on the Zero to JupyterHub chart, where it stands in ``hub.extraConfig``
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -60,6 +61,9 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password
+    # What a hub has imported by now is a quarter of a million objects, which stay. To look at all of them again in every
+    # full collection takes a tenth of a second, in which nobody is served.
+    gc.freeze()
     return hooks
 
 

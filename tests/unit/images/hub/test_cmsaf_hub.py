@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import json
 import logging
 import re
@@ -581,6 +582,16 @@ def test_configure(values: dict[str, Any], tmp_path: Path) -> None:
     assert "correct horse" not in str(renewal)
     with pytest.raises(SettingsError, match="loginPasswordFile"):
         configure(config, values | {"loginPasswordFile": str(tmp_path / "none")})
+
+
+def test_what_is_imported_is_no_business_of_the_garbage_collector(values: dict[str, Any]) -> None:
+    gc.unfreeze()
+    try:
+        configure(Config(), values)
+        assert gc.get_freeze_count() > 100_000
+        assert ApiClient not in gc.get_objects()
+    finally:
+        gc.unfreeze()
 
 
 def test_nothing_to_renew_is_no_service(values: dict[str, Any]) -> None:
