@@ -64,6 +64,12 @@ def open_lab(page: Page, url: str, password: str) -> None:
     page.locator("#jp-main-dock-panel").wait_for()
 
 
+def picture(page: Page, path: Path) -> None:
+    # What slides in has to be there.
+    page.wait_for_timeout(1000)
+    page.screenshot(path=str(path))
+
+
 def main() -> int:
     state, report = (Path(argument) for argument in sys.argv[1:3])
     settings = json.loads((state / "settings.json").read_text())
@@ -91,7 +97,7 @@ def main() -> int:
         open_lab(page, settings["url"], password)
 
         page.get_by_text(IDLE).first.wait_for(timeout=LIMIT * 1000)
-        page.screenshot(path=str(report / "idle.png"))
+        picture(page, report / "idle.png")
         if SECOND not in first.servers():
             sys.exit("cull: the second server was stopped before the page said so")
         found["from the warning to the end of the idle server"] = until(
@@ -101,7 +107,7 @@ def main() -> int:
         page.get_by_text(IDLE).first.wait_for(state="hidden")
 
         page.get_by_text(LONGEST).first.wait_for(timeout=LIMIT * 1000)
-        page.screenshot(path=str(report / "longest.png"))
+        picture(page, report / "longest.png")
         if "" not in first.servers():
             sys.exit("cull: the first server was stopped before its page said so")
         found["from the warning to the end of the server in use"] = until(
@@ -110,7 +116,7 @@ def main() -> int:
         found["age of the server in use"] = round(time.monotonic() - began, 1)
         # JupyterLab's own word for it.
         page.get_by_text("is not running").first.wait_for(timeout=LIMIT * 1000)
-        page.screenshot(path=str(report / "stopped.png"))
+        picture(page, report / "stopped.png")
         browser.close()
     for hub in (second, first):
         hub.stop(LIMIT)
