@@ -101,7 +101,9 @@ class Relay(threading.Thread):
         self.lines.add(writer)
         try:
             back, forth = await asyncio.open_connection("127.0.0.1", BEHIND, limit=MIB)
-            await asyncio.gather(self._pass(reader, forth, False), self._pass(back, writer, True), return_exceptions=True)
+            await asyncio.gather(
+                self._pass(reader, forth, False), self._pass(back, writer, True), return_exceptions=True
+            )
         except ConnectionRefusedError:
             writer.transport.abort()
         finally:

@@ -75,7 +75,8 @@ def main() -> None:
     reader = Reader(url, most)
     threads = [
         threading.Thread(
-            target=reader.client, args=(f"u{first + number}", [paths[turn % len(paths)] for turn in turns[number::clients]])
+            target=reader.client,
+            args=(f"u{first + number}", [paths[turn % len(paths)] for turn in turns[number::clients]]),
         )
         for number in range(clients)
     ]
