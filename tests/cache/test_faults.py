@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found] # found by the path above
+from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found] # by the path above
 
 # Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
 PAUSE = 0.01
@@ -167,12 +167,13 @@ def test_killed_while_it_fills(lab: Faulty, wait: float) -> None:
     time.sleep(wait)
     fault = lab.kill("cache")
     lab.start("cache")
+    started = time.monotonic() - fault
     other = lab.reading(FILL[-1:])
     reading.well()
     assert [at for at in reading.good if at > fault], "it was not in the middle of anything"
     lab.say(
         f"killed after {wait} s",
-        started=time.monotonic() - fault,
+        started=started,
         new_reader=other.well().after(fault),
         waiting_reader=reading.after(fault),
     )
@@ -188,7 +189,14 @@ def test_disk_full(lab: Faulty) -> None:
     try:
         lab.fresh()
         lab.reading(FILL, clients=4).well()
+        lab.kill("cache")
+        lab.start("cache")
         lab.reading(FILL, clients=4).well()
+        began = time.monotonic()
+        while shutil.disk_usage(disk).free < 8 * MIB:
+            assert time.monotonic() < began + LIMIT, "nothing was purged"
+            time.sleep(1)
+        purged = time.monotonic() - began
         # What others put there is not the cache's to remove.
         others = disk / "others"
         with others.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
@@ -205,19 +213,14 @@ def test_disk_full(lab: Faulty) -> None:
         others.unlink()
         if not starts:
             lab.start("cache")
-        began = time.monotonic()
         lab.reading(FILL[:1]).well()
-        while shutil.disk_usage(disk).free < 8 * MIB:
-            assert time.monotonic() < began + LIMIT, "nothing was purged"
-            time.sleep(1)
-        purged = time.monotonic() - began
         lab.settled()
         before = lab.relay.sent
         lab.reading([SMALL]).well()
         lab.settled()
         lab.reading([SMALL]).well()
         assert lab.relay.sent - before < 5 * MIB, "the cache keeps nothing after it was full"
-        lab.say("disk full", starts_when_full=starts, purged_after=purged)
+        lab.say("disk full", purged_after=purged, starts_when_others_left_nothing=starts)
     finally:
         if "cache" in lab.running:
             lab.stop("cache")
@@ -238,7 +241,7 @@ def bring_back(lab: Faulty, how: str) -> None:
         run("nft", "delete table inet fault")
 
 
-@pytest.mark.parametrize("outage", [3, 20, 45])
+@pytest.mark.parametrize("outage", [3, 20, 75])
 @pytest.mark.parametrize("how", ["refused", "silent"])
 def test_origin_lost_and_back(lab: Faulty, how: str, outage: int) -> None:
     lab.fresh()
