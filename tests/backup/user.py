@@ -104,10 +104,11 @@ class User:
         self.password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
         self.known: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
         # Stopping the server gives back the token that is named here; "leave" names it.
-        self.hub = Hub(Session(url=settings["url"], ca=settings["ca"], user=USER, token=self.known.get("token", "")))
+        session = Session(url=settings["url"], ca=settings["ca"], user=USER, token=self.known.get("token", ""))
+        self.hub = Hub(session, timeout=180)
 
     def ask(self, path: str) -> dict[str, Any]:
-        answer = self.hub.http.get(f"{self.hub.session.url}{path}", timeout=30)
+        answer = self.hub.http.get(f"{self.hub.session.url}{path}", timeout=180)
         if answer.status_code != 200:
             raise HubError(f"GET {path} with the token: {answer.status_code} {answer.text[:200]}")
         found: dict[str, Any] = answer.json()
@@ -131,7 +132,7 @@ class User:
         self.hub.login(self.password)
         request = {"note": "kept over a restoration", "expires_in": TOKEN_SECONDS}
         url = f"{self.hub.session.url}/hub/api/users/{USER}/tokens"
-        made = self.hub.http.post(url, json=request, timeout=30)
+        made = self.hub.http.post(url, json=request, timeout=180)
         if made.status_code != 201:
             raise HubError(f"POST {url}: {made.status_code} {made.text[:200]}")
         token = made.json()
