@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import copy
 import re
+import stat
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.cmsaf.facility.plugins.module_utils import _scitoken
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "rotate"
@@ -89,6 +93,73 @@ def test_an_issuer_that_is_not_known_is_refused(
 def test_an_issuer_whom_no_cache_of_ours_knows_can_be_rotated(tmp_path: Path) -> None:
     code, said = run(tmp_path, "-e", "rotate=issuer_key", "-e", "rotate_issuer_url=", without="xcache")
     assert code != 0 and "UNREACHABLE" in said and "Refusing" not in said
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Callable[..., str]:
+    """An issuer on this machine, whom no cache knows; replaces its key, and gives what was said."""
+    key, published = tmp_path / "key.pem", tmp_path / "jwks"
+    key.write_bytes(_scitoken.generate_key())
+    key.chmod(0o600)
+    published.write_bytes(_scitoken.published([public(key)]))
+    inventory = tmp_path / "issuer.yml"
+    told = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "rotate_issuer_overlap": 3}
+    told |= {"rotate_issuer_key": str(key), "rotate_issuer_jwks": str(published)}
+    names = {name: value for name, value in INVENTORY["all"]["vars"].items() if name.startswith("facility_")}
+    group = {"hosts": {"one.af.test": None}}
+    inventory.write_text(yaml.safe_dump({"all": {"vars": {**names, **told}, "children": {"issuer": group}}}))
+
+    def rotate(*arguments: str) -> str:
+        command = ["ansible-playbook", "-i", inventory, PLAYBOOK, "-e", "rotate=issuer_key", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return rotate
+
+
+def public(key: Path) -> dict[str, Any]:
+    return _scitoken.public_jwk(_scitoken.load_key(key.read_bytes()))
+
+
+def known(here: Path) -> list[dict[str, Any]]:
+    return _scitoken.read_key_set((here / "jwks").read_bytes())
+
+
+def test_an_issuers_key_is_replaced(issuer: Callable[..., str], tmp_path: Path) -> None:
+    before = public(tmp_path / "key.pem")
+    said = issuer()
+    after = public(tmp_path / "key.pem")
+    assert after != before and known(tmp_path) == [after]
+    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+    assert not (tmp_path / "key.pem.next").exists()
+    steps = [
+        "Publish a new key beside",
+        "Put the new key in",
+        "Say in the key set when",
+        "Pausing for",
+        "Take the old key",
+    ]
+    assert sorted(steps, key=said.index) == steps
+
+
+def test_a_key_that_was_published_is_the_one_that_comes(issuer: Callable[..., str], tmp_path: Path) -> None:
+    """A run that was cut off before the new key signed."""
+    coming = tmp_path / "key.pem.next"
+    coming.write_bytes(_scitoken.generate_key())
+    wanted = public(coming)
+    (tmp_path / "jwks").write_bytes(_scitoken.published([public(tmp_path / "key.pem"), wanted]))
+    issuer()
+    assert public(tmp_path / "key.pem") == wanted and known(tmp_path) == [wanted]
+
+
+def test_an_old_key_that_is_still_good_is_waited_for(issuer: Callable[..., str], tmp_path: Path) -> None:
+    """A run that was cut off when the new key had begun to sign, whether the key set says so yet or not."""
+    kept, retired = public(tmp_path / "key.pem"), _scitoken.public_jwk(_scitoken.load_key(_scitoken.generate_key()))
+    (tmp_path / "jwks").write_bytes(_scitoken.published([retired, kept]))
+    said = issuer()
+    assert public(tmp_path / "key.pem") == kept and known(tmp_path) == [kept]
+    assert "Pausing for" in said and "Publish a new key" not in said
 
 
 @pytest.mark.parametrize("name", VARS["_rotate_classes"])
