@@ -156,15 +156,23 @@ def thumbprint(jwk: dict[str, Any]) -> str:
     return _encode(hashlib.sha256(text.encode("ascii")).digest())
 
 
-def key_set(current: dict[str, Any], old: Sequence[dict[str, Any]], *, overlap: int, now: int) -> list[dict[str, Any]]:
-    """The keys to publish: the current one, then those retired for less than the overlap.
+def key_set(
+    current: dict[str, Any],
+    old: Sequence[dict[str, Any]],
+    *,
+    overlap: int,
+    now: int,
+    coming: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """The keys to publish: the current one, one that is to come, then those retired for less than the overlap.
 
     A key that was current ends `overlap` seconds from now, and never later than it was said to end before.
     """
-    keys = [current]
+    keys = [current] if coming is None else [current, coming]
+    known = {jwk["kid"] for jwk in keys}
     for jwk in old:
         ends = min(jwk.get("exp", now + overlap), now + overlap)
-        if jwk["kid"] != current["kid"] and ends > now:
+        if jwk["kid"] not in known and ends > now:
             keys.append({**jwk, "exp": ends})
     return keys
 

@@ -12,9 +12,11 @@ description:
   - Makes a P-256 key once, for signatures of kind ES256, and writes the public half into a key set (JWKS) beside it. An RSA
     key that is there is kept and published for RS256.
   - The private key is never returned. Key set and configuration are public, and written with mode 0644.
-  - To replace the key remove O(path), or set O(regenerate=always) for one run. The old public key stays in the key set for
-    O(overlap) seconds, so that tokens of the old key are good until they end. When a key may have become known, set
+  - To replace the key at once remove O(path), or set O(regenerate=always) for one run. The old public key stays in the key
+    set for O(overlap) seconds, so that tokens of the old key are good until they end. When a key may have become known, set
     O(overlap) to 0 in that run.
+  - Verifiers know a new key when they have read the key set again. To replace the key without a refusal, publish the new one
+    ahead with O(next_path), and put that file in the place of O(path) when they have. Playbook C(rotate_secrets) does so.
 requirements:
   - cryptography
   - PyJWT >= 2.4 (C(python3-jwt) of Debian and Enterprise Linux)
@@ -49,6 +51,12 @@ options:
       - Tokens last six hours at most. What is longer covers verifiers that were cut off.
     type: int
     default: 345600
+  next_path:
+    description:
+      - File of a key that is to come, made if it is not there. Its public half is in the key set too, and nothing is signed
+        with it yet.
+      - Owner, group and mode are those of O(path).
+    type: path
   configuration_path:
     description: File for the document C(.well-known/openid-configuration), by which verifiers find the key set.
     type: path
@@ -87,6 +95,11 @@ key_id:
   type: str
   returned: when a key is there
   sample: NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+next_key_id:
+  description: Id of the key that is to come, likewise.
+  type: str
+  returned: with O(next_path), when a key is there
+  sample: 2yWLsIeFplHdAgYDEmFRQG1oQHhKRbTVfd_oQDQyM3c
 retired:
   description: Ids of retired keys in the key set, each with the second since the epoch at which it goes.
   type: dict
@@ -118,6 +131,20 @@ def private_key(params: dict[str, Any]) -> tuple[bytes, bool]:
         )
     if content is None or _key_file.wanted(params["regenerate"], wrong):
         return _scitoken.generate_key(), True
+    return content, False
+
+
+def coming_key(path: str | None) -> tuple[bytes | None, bool]:
+    """The key that is to come, if one is to, and whether it is a new one."""
+    if path is None:
+        return None, False
+    content = _secret_file.read(path)
+    if content is None:
+        return _scitoken.generate_key(), True
+    try:
+        _scitoken.load_key(content)
+    except _scitoken.ScitokenError as error:
+        raise _token_file.Refusal(f"next_path {path}: {error}. Remove that file, and a new key is made") from None
     return content, False
 
 
@@ -159,6 +186,7 @@ def main() -> None:
             **_token_file.KEY_FILE,
             "jwks_path": {"type": "path", "required": True, "no_log": False},
             "overlap": {"type": "int", "default": 345600},
+            "next_path": {"type": "path"},
             "configuration_path": {"type": "path"},
             "issuer": {"type": "str"},
             "jwks_uri": {"type": "str"},
@@ -175,9 +203,13 @@ def main() -> None:
         )
     try:
         pem, new = private_key(params)
+        next_pem, next_new = coming_key(params["next_path"])
         old = published_keys(params)
         current = _scitoken.public_jwk(_scitoken.load_key(pem))
-        keys = _scitoken.key_set(current, old, overlap=params["overlap"], now=int(time.time()))
+        coming = None if next_pem is None else _scitoken.public_jwk(_scitoken.load_key(next_pem))
+        if coming == current:
+            raise _token_file.Refusal(f"next_path {params['next_path']} holds the same key. Remove that file")
+        keys = _scitoken.key_set(current, old, overlap=params["overlap"], now=int(time.time()), coming=coming)
         files = {path: data for path, data in documents(params, keys).items() if _secret_file.read(path) != data}
         # The key set first: a token of a key that is not published is good nowhere.
         if not module.check_mode:
@@ -185,28 +217,36 @@ def main() -> None:
                 _secret_file.write(path, data, mode=0o644)
             if new:
                 _secret_file.write(params["path"], pem)
+            if next_new and next_pem is not None:
+                _secret_file.write(params["next_path"], next_pem)
     except (_token_file.Refusal, _scitoken.ScitokenError) as error:
         module.fail_json(msg=f"{what}: {error}.")
     except OSError as error:
         module.fail_json(msg=f"{what}, with jwks_path {params['jwks_path']}: {error.filename}: {error.strerror}.")
-    changed = new or bool(files)
+    changed = new or next_new or bool(files)
     for path in documents(params, keys):
         if os.path.exists(path):
             changed = module.set_mode_if_different(path, "0644", changed)
-    if os.path.exists(params["path"]):
-        arguments = module.load_file_common_arguments(params)
-        changed = module.set_fs_attributes_if_different(arguments, changed)
-    # A key that check mode only would make has no id yet, and no overlap has begun.
-    after = ends(keys) if not (new and module.check_mode) else {"a new one": None, **ends(keys[1:])}
+    for path in (params["path"], params["next_path"]):
+        if path is not None and os.path.exists(path):
+            arguments = module.load_file_common_arguments(params, path=path)
+            changed = module.set_fs_attributes_if_different(arguments, changed)
+    # A key that check mode only would make has no id yet.
+    made = {key["kid"] for key, is_new in ((current, new), (coming, next_new)) if is_new and key is not None}
+    unnamed = made if module.check_mode else set()
+    after = {"a new one" if kid in unnamed else kid: end for kid, end in ends(keys).items()}
+    retired = ends(keys[1:] if coming is None else keys[2:])
     result: dict[str, Any] = {
         "changed": changed,
         "path": params["path"],
         "jwks_path": params["jwks_path"],
-        "retired": ends(keys[1:]),
+        "retired": retired,
         "diff": {"before": said(ends(old)), "after": said(after) + "".join(f"written {path}\n" for path in files)},
     }
-    if not (new and module.check_mode):
+    if current["kid"] not in unnamed:
         result["key_id"] = current["kid"]
+    if coming is not None and coming["kid"] not in unnamed:
+        result["next_key_id"] = coming["kid"]
     module.exit_json(**result)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What can be wrong with the servers that users choose from, and with how long these stay.
+"""What can be wrong with the servers that users choose from, with how long these stay, and with what users share.
 
 Private to this collection: its interface may change in any release.
 """
@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.cmsaf.facility.plugins.module_utils._slug import slug_of
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, whole
 
-__all__ = ["KEYS", "LONGEST", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes"]
+__all__ = ["KEYS", "LONGEST", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes", "shared_mistakes"]
 
 KEYS = ("name", "description", "cpu", "memory", "image", "gpu", "groups", "default")
 NEEDED = KEYS[:4]
@@ -22,6 +23,11 @@ LONGEST = 604800
 # Servers tell the hub every five minutes what goes on in them.
 SHORTEST_IDLE = 900
 
+SHARED_KEYS = ("name", "groups", "claim", "nfs", "storage_class", "capacity")
+SHARED_SOURCES = ("claim", "nfs", "storage_class")
+
+_SPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_CAPACITY = re.compile(r"[1-9][0-9]*(\.[0-9]+)?([MGTP]i?)")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([MGT])")
 _GIGABYTES = {"M": 1 / 1024, "G": 1, "T": 1024}
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -87,6 +93,61 @@ def session_mistakes(sessions: Mapping[str, Any]) -> Iterator[Mistake]:
         yield f"{name}.idle", f"{idle} seconds, more than the {longest} of longest", "Set it below, or raise longest."
 
 
+def shared_mistakes(shared: Sequence[Any], unfit: Mapping[str, str]) -> Iterator[Mistake]:
+    """All that is wrong with ``jupyterhub_shared``.
+
+    :param unfit: storage classes whose volumes one node alone has, and what they are
+    """
+    name = "jupyterhub_shared"
+    for number, space in enumerate(shared):
+        where = f"{name}[{number}]"
+        if not isinstance(space, Mapping):
+            yield where, f"{space!r}", "Write name, and one of claim, nfs and storage_class."
+            continue
+        for key in space:
+            if key not in SHARED_KEYS:
+                yield f"{where}.{key}", f"{space[key]!r}", f"Remove it: known are {', '.join(SHARED_KEYS)}."
+        yield from _space(where, space, unfit)
+    names = [space.get("name") for space in shared if isinstance(space, Mapping)]
+    for twice in dict.fromkeys(one for one in names if isinstance(one, str) and names.count(one) > 1):
+        yield name, f"the name {twice} twice", "Let the names differ: each is the last part of a path."
+
+
+def _space(where: str, space: Mapping[str, Any], unfit: Mapping[str, str]) -> Iterator[Mistake]:
+    own: Any = space.get("name")
+    if not isinstance(own, str) or not _SPACE.fullmatch(own):
+        yield f"{where}.name", f"{own!r}", "Set up to 40 of a-z, 0-9 and -, with a letter or digit at both ends."
+    sources = [key for key in SHARED_SOURCES if space.get(key)]
+    if len(sources) != 1:
+        yield (
+            where,
+            " and ".join(sources) or "none of claim, nfs and storage_class",
+            "Set one of them: a claim that is there, a directory of an NFS server, or a storage class that makes it.",
+        )
+    groups = space.get("groups", [])
+    if not isinstance(groups, list) or not all(isinstance(group, str) and group for group in groups):
+        yield f"{where}.groups", f"{groups!r}", "Set a list of groups, as the login names them."
+    nfs = space.get("nfs")
+    if nfs and not (
+        isinstance(nfs, Mapping)
+        and set(nfs) == {"server", "path"}
+        and isinstance(nfs["server"], str)
+        and str(nfs["path"]).startswith("/")
+    ):
+        yield f"{where}.nfs", f"{nfs!r}", "Set server, and as path the whole path that it exports."
+    storage_class, capacity = space.get("storage_class"), space.get("capacity")
+    if storage_class and not (isinstance(capacity, str) and _CAPACITY.fullmatch(capacity)):
+        yield f"{where}.capacity", f"{capacity!r}", "Set a size with its unit, such as 500Gi."
+    if capacity and not storage_class:
+        yield f"{where}.capacity", f"{capacity!r}", "Remove it: what others have made has its size."
+    if isinstance(storage_class, str) and storage_class in unfit:
+        yield (
+            f"{where}.storage_class",
+            f"{storage_class}, {unfit[storage_class]}",
+            "Servers on several nodes share it: set a class of a file system, or claim, or nfs.",
+        )
+
+
 def _one(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:
     given = {key: profile[key] for key in KEYS if profile.get(key) not in (None, "")}
     if "name" in given and not _slug(given["name"]):
@@ -113,7 +174,7 @@ def _one(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _slug(name: Any) -> str:
     """By what the hub tells one from the other."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") if isinstance(name, str) else ""
+    return slug_of(name) if isinstance(name, str) else ""
 
 
 def _enough(memory: Any) -> bool:

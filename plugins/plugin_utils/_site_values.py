@@ -7,12 +7,60 @@ Private to this collection: its interface may change in any release.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Mistake", "whole"]
+__all__ = ["Mistake", "Site", "whole"]
 
 # Variable, what was found, what to set.
 Mistake = tuple[str, str, str]
+
+_REFERENCE = re.compile(r"\{\{ (\w+) \}\}")
+
+
+@dataclass
+class Site:
+    """An inventory as plain data."""
+
+    groups: Mapping[str, Sequence[str]]
+    # Per host: the values of the collection's variables, and errors of those that have none.
+    values: Mapping[str, Mapping[str, Any]]
+    errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # What the roles declare: all names, those that must be set for every host, and defaults.
+    known: frozenset[str] = frozenset()
+    required: Sequence[str] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    prefixes: Sequence[str] = ("facility",)
+    # Patterns of names that begin like the collection's and are read by others.
+    foreign: Sequence[str] = ()
+    # What was tried from the controller: address and why it failed ('' if it answered).
+    probes: Mapping[str, str] = field(default_factory=dict)
+    missing_files: Mapping[str, str] = field(default_factory=dict)
+    minimum_execute: int = 1
+
+    def hosts(self, group: str) -> Sequence[str]:
+        return self.groups.get(group, ())
+
+    def facility(self, name: str, group: str = "all") -> Any:
+        """A value that all hosts of a group share: the first host's, else the default; None if there is neither."""
+        hosts = self.values if group == "all" else self.hosts(group)
+        for values in (self.values.get(host, {}) for host in hosts):
+            if name in values:
+                return values[name]
+        default = self.defaults.get(name)
+        if not isinstance(default, str):
+            return default
+        references = _REFERENCE.findall(default)
+        found = {reference: self.facility(reference) for reference in references}
+        if any(value is None for value in found.values()):
+            return None
+        return _REFERENCE.sub(lambda match: str(found[match.group(1)]), default)
+
+    def said(self, name: str) -> Any:
+        """A value that the inventory sets, None if it leaves it to the role."""
+        return next((values[name] for values in self.values.values() if name in values), None)
 
 
 def whole(value: Any) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cache"))
-from lab import BEHIND, CACHE, FRONT, MIB, ORIGIN, RELAY, USER, Lab  # type: ignore[import-not-found]
+from lab import BEHIND, CACHE, FRONT, MIB, ORIGIN, RELAY, USER, Lab
 
 RTT = float(os.environ.get("BENCH_RTT", "0.020"))
 COLD = int(os.environ.get("BENCH_COLD", "256")) * MIB

@@ -117,9 +117,9 @@ async def user(name: str, password: str) -> float:
         page = await call("GET", "/hub/login")
         form = {"username": name, "password": password, "_xsrf": xsrf(page)}
         # Not yet to the start, whose time is taken.
-        page = await call("POST", "/hub/login?next=/hub/home", data=form)
+        await call("POST", "/hub/login?next=/hub/home", data=form)
         began = time.perf_counter()
-        page = await call("GET", "/hub/spawn", allow_redirects=False)
+        await call("GET", "/hub/spawn", allow_redirects=False)
         ready = False
         async with session.get(
             f"{BASE}/hub/api/users/{name}/server/progress?_xsrf={xsrf(await call('GET', '/hub/home'))}"

@@ -41,11 +41,27 @@ class NoProxy(Proxy):
         return self.routes
 
 
+class Taken:
+    """What the API server says."""
+
+    ok = True
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def read(self):
+        return b"{}"
+
+
 class Cluster:
     """An API server that takes everything, after a while."""
 
     async def _call(self, *_, **__):
         await asyncio.sleep(CALL)
+        return Taken()
 
     create_namespaced_secret = create_namespaced_service = _call
     delete_namespaced_secret = delete_namespaced_service = _call

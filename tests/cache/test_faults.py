@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run  # type: ignore[import-not-found]
+from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run
 
 # Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
 PAUSE = 0.01

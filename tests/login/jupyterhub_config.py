@@ -6,10 +6,29 @@ import os
 from pathlib import Path
 
 import cmsaf_hub
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 
 folder = Path(os.environ["CMSAF_TEST_LOGIN"])
+clients = []
+
+
+class Spawner(SimpleLocalProcessSpawner):
+    """Has what the page of servers to choose from looks at."""
+
+    namespace, pvc_name_template = "hub", "claim-{username}"
+    storage_pvc_ensure = False
+    node_selector, tolerations = {}, []
+
+    @property
+    def api(self):
+        if not clients:
+            clients.append(CoreV1Api(ApiClient(Configuration(host=os.environ["CMSAF_TEST_CLUSTER"]))))
+        return clients[0]
+
+
 c = get_config()  # noqa: F821  # JupyterHub's loader provides it
-c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.spawner_class = Spawner
 c.JupyterHub.bind_url = os.environ["CMSAF_TEST_HUB"]
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:" + os.environ["CMSAF_TEST_PORT"]
 c.JupyterHub.ssl_key, c.JupyterHub.ssl_cert = str(folder / "tls.key"), str(folder / "tls.crt")

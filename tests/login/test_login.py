@@ -13,10 +13,12 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,47 @@ PROFILES: list[dict[str, Any]] = [
         "groups": ["ml"],
     },
 ]
+
+
+# The nodes of a small cluster, one with a GPU that somebody has.
+CLUSTER: dict[str, Any] = {
+    "nodes": [
+        {
+            "metadata": {"name": name},
+            "spec": {},
+            "status": {
+                "allocatable": {"cpu": "16", "memory": "66Gi", "pods": "110", **more},
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }
+        for name, more in (("a", {}), ("b", {"nvidia.com/gpu": "1"}))
+    ],
+    "pods": [
+        {
+            "metadata": {"namespace": "hub"},
+            "spec": {
+                "nodeName": "b",
+                "containers": [{"resources": {"requests": {"memory": "64Gi", "nvidia.com/gpu": "1"}}}],
+            },
+        }
+    ],
+}
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """Answers as the API server of that cluster."""
+
+    def do_GET(self) -> None:
+        kind = self.path.removeprefix("/api/v1/").partition("?")[0]
+        body = json.dumps({"items": CLUSTER[kind]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
 
 
 def call(url: str, data: dict[str, Any] | None = None) -> Any:
@@ -137,12 +180,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
             }
         )
     )
+    cluster = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
+    threading.Thread(target=cluster.serve_forever, daemon=True).start()
     log = REPORT / "hub.log"
     environment = {
         **os.environ,
         "CMSAF_TEST_LOGIN": str(place),
         "CMSAF_TEST_HUB": HUB,
         "CMSAF_TEST_PORT": "19081",
+        "CMSAF_TEST_CLUSTER": f"http://127.0.0.1:{cluster.server_address[1]}",
         "PYTHONPATH": str(place / "lib"),
         "PATH": f"{NODE / '.bin'}:{os.environ['PATH']}",
     }
@@ -165,6 +211,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
             for process in (hub, provider):
                 process.terminate()
                 process.wait(30)
+            cluster.shutdown()
 
 
 def login(place: Path) -> dict[str, Any]:
@@ -266,6 +313,11 @@ def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme
         assert page.inner_text("legend") == "The server “second”"
         assert "is stopped after 1 day, and every one after 7 days" in page.inner_text("form")
         assert choices(page) == ["usual", "small", "machine-learning"]
+        assert re.findall(r"· ([^·]+ now[^·\n]*)", page.inner_text("form")) == [
+            "8 of these could start now",
+            "17 of these could start now",
+            "no room now: a start waits up to 1 minute for it",
+        ]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.screenshot(path=str(REPORT / f"spawn-{scheme}-{width}.png"), full_page=True)
         assert page.evaluate("document.activeElement.value") == "usual"

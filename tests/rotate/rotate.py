@@ -3,16 +3,19 @@
 
 A user's server keeps a Dask cluster of two workers on the pool. Every few seconds it reads through the cache as a new
 process and in a worker that runs all the time, submits and removes a job as a new process, and has a task computed.
-Meanwhile the playbook replaces one class after the other. Then what was good before is shown to the daemons again.
+Meanwhile the playbook replaces one class after the other. Then what was good before is shown to the daemons again. For
+issuer_key the cache is told of an issuer, and somebody reads by one of its tokens all the time.
 STATE holds settings.json (url, ca, password_file); REPORT gets the playbooks' output and rotate.json.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +25,19 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
 
-CLASSES = ("certificates", "hub_cookies", "macaroon_secret", "origin_secret", "pool_key", "users_key")
+CLASSES = ("certificates", "hub_cookies", "issuer_key", "macaroon_secret", "origin_secret", "pool_key", "users_key")
 USER = "rotator"
 LIMIT = 600
 # Kinds of old tokens that are to be refused after a class; all others are to be good still.
-REFUSED = {"macaroon_secret": {"cache"}, "origin_secret": {"origin"}, "pool_key": {"collector"}, "users_key": {"queue"}}
+REFUSED = {
+    "issuer_key": {"issued"},
+    "macaroon_secret": {"cache"},
+    "origin_secret": {"origin"},
+    "pool_key": {"collector"},
+    "users_key": {"queue"},
+}
+# Seconds for which an issuer's old key is good beside the new one: tests/rotate/issuer_vars.yml.
+OVERLAP = 90
 # Seconds without a good answer: nothing but the pool's key stops a service on purpose (docs/secrets.md).
 LONGEST = {("pool_key", "queue"): 120}
 
@@ -80,11 +91,19 @@ cluster.scale(2)
 client = cluster.get_client()
 client.wait_for_workers(2, timeout=300)
 workers = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
-turn = dict(cache=0, worker=0)
+turn = dict(cache=0, worker=0, issued=0)
 
 def url(kind):
     turn[kind] += 1
     return FILES[turn[kind] % len(FILES)]
+
+def read_with(token, path, **environment):
+    """By this token and no other."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "token")
+        with open(os.open(place, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(token)
+        process(READ, path, BEARER_TOKEN_FILE=place, CMSAF_SECRETS=folder, CMSAF_RUN=folder, **environment)
 
 PROBES = {
     "cache": lambda: process(READ, url("cache")),
@@ -95,22 +114,48 @@ PROBES = {
 seen = dict((kind, []) for kind in PROBES)
 over = threading.Event()
 
-def watch(kind):
-    while not over.is_set():
+def watch(probe, records, end):
+    while not end.is_set():
         began = time.monotonic()
         try:
-            PROBES[kind]()
+            probe()
             said = ""
         except Exception as problem:
             said = "%s: %s" % (type(problem).__name__, problem)
-        seen[kind].append((began, time.monotonic(), said))
-        over.wait(4)
+        records.append((began, time.monotonic(), said))
+        end.wait(4)
 
-threads = [threading.Thread(target=watch, args=(kind,), daemon=True) for kind in PROBES]
+threads = [threading.Thread(target=watch, args=(PROBES[kind], seen[kind], over), daemon=True) for kind in PROBES]
 for thread in threads:
     thread.start()
 answer({"workers": workers})
 '''
+
+# With `issued`, a token.
+ISSUED = """
+reads, issued_over = [], threading.Event()
+read_with(issued, url("issued"))
+reader = threading.Thread(target=watch, daemon=True,
+                          args=(lambda token=issued: read_with(token, url("issued")), reads, issued_over))
+reader.start()
+answer(True)
+"""
+
+# With `issued`, a new one.
+ISSUED_AFTER = """
+issued_over.set()
+reader.join(60)
+read_with(issued, url("issued"))
+good = [record[1] for record in reads if not record[2]]
+bad = [record for record in reads if record[2]]
+answer({
+    "good": len(good),
+    "refused": len(bad),
+    "mixed": bool(good and bad and good[-1] > bad[0][0]),
+    "last_good": time.time() - time.monotonic() + good[-1],
+    "said": bad[-1][2] if bad else "good",
+})
+"""
 
 KEEP = """
 kept = dict((kind, open(path).read()) for kind, path in CREDENTIALS.items())
@@ -123,20 +168,20 @@ def gap(records):
     good = [mark] + [end for begin, end, said in records if not said and end > mark] + [time.monotonic()]
     return round(max(later - earlier for earlier, later in zip(good, good[1:])), 1)
 
-def old(kind):
+def submit_with(token):
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "token")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(kept[kind])
-        try:
-            if kind == "cache":
-                process(READ, FILES[0], BEARER_TOKEN_FILE=path, CMSAF_SECRETS=folder, CMSAF_RUN=folder,
-                        XRD_CONNECTIONRETRY="1")
-            else:
-                process(QUEUE, HOME=folder, _CONDOR_SEC_TOKEN_DIRECTORY=folder,
-                        _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY=folder)
-        except RuntimeError as problem:
-            return str(problem)
+        with open(os.open(os.path.join(folder, "token"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(token)
+        process(QUEUE, HOME=folder, _CONDOR_SEC_TOKEN_DIRECTORY=folder, _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY=folder)
+
+def old(kind):
+    try:
+        if kind == "cache":
+            read_with(kept[kind], FILES[0], XRD_CONNECTIONRETRY="1")
+        else:
+            submit_with(kept[kind])
+    except RuntimeError as problem:
+        return str(problem)
     return "good"
 
 now = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
@@ -162,8 +207,8 @@ answer(cluster.status.name)
 """
 
 
-def playbook(inventory: str, name: str, log: Path, **values: str) -> None:
-    command = ["ansible-playbook", "-i", inventory, str(ROOT / name)]
+def playbook(inventory: str, name: str, log: Path, *more: str, **values: str) -> None:
+    command = ["ansible-playbook", "-i", inventory, str(ROOT / name), *more]
     for key, value in values.items():
         command += ["-e", f"{key}={value}"]
     with log.open("a", encoding="utf-8") as output:
@@ -188,8 +233,22 @@ def judge(name: str, began: dict[str, Any], found: dict[str, Any]) -> list[str]:
     for kind, said in found["old"].items():
         if (said != "good") != (kind in REFUSED.get(name, set())):
             wrong.append(f"{kind}: the old token is {said}")
+    if name == "issuer_key":
+        wrong += judge_issued(found)
     if name == "hub_cookies" and found["cookie"]:
         wrong.append("the old cookie is still good")
+    return wrong
+
+
+def judge_issued(found: dict[str, Any]) -> list[str]:
+    """What is wrong with the reads by a token of the issuer's old key: good until the overlap has ended, then refused."""
+    reads = found["issued"]
+    wrong = []
+    if reads["mixed"]:
+        wrong.append("issued: the old token was refused, and good again later")
+    early = round(found["ended"] - reads["last_good"])
+    if early >= OVERLAP:
+        wrong.append(f"issued: the old token was refused {early} s before the end, within the overlap of {OVERLAP} s")
     return wrong
 
 
@@ -208,7 +267,46 @@ class Browser:
         return bool(answer.status_code == 200)
 
 
+@contextlib.contextmanager
+def issuer(hub: Hub, inventory: str, state: Path, log: Path) -> Iterator[tuple[str, ...]]:
+    """An issuer that the cache knows, by one of whose tokens somebody reads; what a playbook has to be told of it."""
+    told = (
+        *("-i", str(ROOT / "tests/rotate/issuer_host.yml"), "-e", f"@{ROOT / 'tests/rotate/issuer_vars.yml'}"),
+        *("-e", f"rotate_state={state}"),
+    )
+    try:
+        playbook(inventory, "tests/rotate/issuer.yml", log, *told, rotate_step="begin")
+        playbook(inventory, "playbooks/cache.yml", log, *told)
+        hub.run(issued(inventory, state, log, told) + ISSUED, LIMIT)
+        yield told
+    finally:
+        playbook(inventory, "tests/rotate/issuer.yml", log, *told, rotate_step="end")
+        playbook(inventory, "playbooks/cache.yml", log)
+
+
+def issued(inventory: str, state: Path, log: Path, told: tuple[str, ...]) -> str:
+    """A new token of the issuer, as code."""
+    playbook(inventory, "tests/rotate/issuer.yml", log, *told, rotate_step="token")
+    token = (state / "issuer-token").read_text(encoding="utf-8").strip()
+    return f"issued = {token!r}\n"
+
+
 def rotate(name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path, Path]) -> dict[str, Any]:
+    inventory, state, report = paths
+    log = report / f"{name}.log"
+    if name != "issuer_key":
+        return replace(name, hub, settings, paths)
+    with issuer(hub, inventory, state, log) as told:
+        found = replace(name, hub, settings, paths, told)
+        found["issued"] = hub.run(issued(inventory, state, log, told) + ISSUED_AFTER, LIMIT)
+    found["old"]["issued"] = found["issued"]["said"]
+    return found
+
+
+def replace(
+    name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path, Path], told: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Run the playbook, with what was good before it kept and shown after it."""
     inventory, state, report = paths
     log = report / f"{name}.log"
     browser = Browser(hub.session, Path(settings["password_file"]).read_text(encoding="utf-8").strip())
@@ -220,15 +318,15 @@ def rotate(name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path
         raise HubError(f"the daemons' own tokens are not good before the rotation: {before}")
     hub.run(KEEP, LIMIT)
     clock = time.monotonic()
-    playbook(inventory, "playbooks/rotate_secrets.yml", log, rotate=name)
-    seconds = round(time.monotonic() - clock)
+    playbook(inventory, "playbooks/rotate_secrets.yml", log, *told, rotate=name)
+    seconds, ended = round(time.monotonic() - clock), time.time()
     playbook(inventory, "tests/rotate/old.yml", log, rotate_step="ask", rotate_state=str(state))
     after = json.loads((state / "answers.json").read_text(encoding="utf-8"))
     playbook(inventory, "tests/rotate/old.yml", log, rotate_step="forget", rotate_state=str(state))
     found: dict[str, Any] = hub.run(LOOK, LIMIT)
     for kind, said in zip(("origin", "collector"), (after["said"][0], " ".join(after["said"][1:])), strict=True):
         found["old"][kind] = said or "refused" if after[kind] else "good"
-    return found | {"seconds": seconds, "cookie": browser.known()}
+    return found | {"seconds": seconds, "ended": ended, "cookie": browser.known()}
 
 
 def show(name: str, found: dict[str, Any], wrong: list[str]) -> None:

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from kubernetes_asyncio.client import (
     V1Affinity,
     V1EnvVar,
+    V1PersistentVolumeClaimVolumeSource,
     V1PodAffinity,
     V1SecretVolumeSource,
     V1Volume,
@@ -26,8 +27,10 @@ from kubernetes_asyncio.client import (
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
+from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
 from .errors import ClusterError
 from .names import Server
+from .room import Watch
 from .settings import Settings
 from .web import forbidden
 
@@ -36,13 +39,10 @@ __all__ = ["Hooks"]
 _VOLUME = "cmsaf-secrets"
 # Readable by the pod's group (fsGroup) and nobody else.
 _SECRET_MODE = 0o440
-_CONFLICT = 409
-_NOT_FOUND = 404
 _TRIES = 5
 # Calls at once, of all servers that start: each more would open one more connection, and a handshake holds up the event
 # loop for milliseconds.
 _TOGETHER = 4
-_CALL_SECONDS = 30
 
 
 class Hooks:
@@ -52,6 +52,8 @@ class Hooks:
         self.settings = settings
         self._minted: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
         self._calls = asyncio.Semaphore(_TOGETHER)
+        self._turn = asyncio.Lock()
+        self._watch = Watch()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -64,29 +66,39 @@ class Hooks:
     async def options_form(self, spawner: Any) -> str:
         """The form that asks which of them it is to be."""
         chosen = (spawner.user_options or {}).get("profile")
-        return profiles.form(self._open(spawner), chosen, self.settings.sessions, spawner.name)
+        offered = self._open(spawner)
+        # Where there is no choice there is no form.
+        room = await self._watch.room(spawner, offered, _shares_a_disk(spawner)) if len(offered) > 1 else {}
+        return profiles.form(offered, chosen, self.settings.sessions, spawner.name, room)
 
     async def pre_spawn(self, spawner: Any) -> None:
         """Make the credentials: what cannot be made stops the start before the pod."""
         self._refuse_others(spawner)
         server = self.server(spawner)
-        self._minted[spawner] = await credentials.mint(server, self.settings)
+        # In the event loop's own thread: it takes a millisecond, and for another thread the loop would have to wait, which
+        # the interpreter lets run for five. One server in each turn of the loop, however many start.
+        async with self._turn:
+            made = credentials.certificates(server, self.settings)
+            await asyncio.sleep(0)
+        self._minted[spawner] = made | await credentials.tokens(server, self.settings)
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
     async def modify_pod(self, spawner: Any, pod: Any) -> Any:
-        """Mount the Secret, name the server."""
+        """Mount the Secret and what the user shares with others, name the server."""
         server = self.server(spawner)
         pod.metadata.labels = {**(pod.metadata.labels or {}), objects.SERVER_LABEL: server.slug}
         volume = V1Volume(
             name=_VOLUME,
             secret=V1SecretVolumeSource(secret_name=server.secret, default_mode=_SECRET_MODE),
         )
-        pod.spec.volumes = [*(pod.spec.volumes or []), volume]
         container = pod.spec.containers[0]
         mount = V1VolumeMount(name=_VOLUME, mount_path=objects.SECRETS_PATH, read_only=True)
-        container.volume_mounts = [*(container.volume_mounts or []), mount]
+        shared = profiles.open_to(self.settings.shared, _groups(spawner))
+        pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
+        container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
         # Workers of another image than the notebook's would compute with other versions.
-        added = objects.pod_environment(server, container.image if self.settings.condor else None)
+        image = container.image if self.settings.condor else None
+        added = objects.pod_environment(server, image, self.settings.sessions)
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):
@@ -134,7 +146,7 @@ class Hooks:
 
     def _open(self, spawner: Any) -> list[profiles.Profile]:
         """The profiles that the user's groups allow, by what the login said last."""
-        found = profiles.open_to(self.settings.profiles, frozenset(group.name for group in spawner.user.groups))
+        found = profiles.open_to(self.settings.profiles, _groups(spawner))
         if not found:
             raise forbidden(
                 f"None of this facility's servers is for you, {spawner.user.name}: each asks for a group that you are"
@@ -174,10 +186,10 @@ class Hooks:
             for _try in range(_TRIES):
                 try:
                     async with self._calls:
-                        await create(metadata["namespace"], manifest, _request_timeout=_CALL_SECONDS)
+                        await ask(create, metadata["namespace"], manifest)
                     return
                 except ApiException as problem:
-                    if problem.status != _CONFLICT:
+                    if problem.status != CONFLICT:
                         raise
                 await _delete(delete, metadata["name"], metadata["namespace"])
         except ApiException as problem:
@@ -188,12 +200,26 @@ class Hooks:
         except asyncio.TimeoutError:
             raise ClusterError(
                 f"{what} could not be created in namespace {metadata['namespace']}: the cluster has not answered in"
-                f" {_CALL_SECONDS} seconds. Try again; if it stays so, please tell the facility's admins."
+                f" {CALL_SECONDS} seconds. Try again; if it stays so, please tell the facility's admins."
             ) from None
         raise ClusterError(
             f"{what} is in the way in namespace {metadata['namespace']} and came back after"
             f" {_TRIES} deletions. Please tell the facility's admins."
         )
+
+
+def _groups(spawner: Any) -> frozenset[str]:
+    """The user's groups, by what the login said last."""
+    return frozenset(group.name for group in spawner.user.groups)
+
+
+def _volume(space: profiles.Shared) -> V1Volume:
+    claim = V1PersistentVolumeClaimVolumeSource(claim_name=space.claim)
+    return V1Volume(name=f"shared-{space.name}", persistent_volume_claim=claim)
+
+
+def _mount(space: profiles.Shared) -> V1VolumeMount:
+    return V1VolumeMount(name=f"shared-{space.name}", mount_path=space.path)
 
 
 def _shares_a_disk(spawner: Any) -> bool:
@@ -211,7 +237,7 @@ def _add_affinity(pod: Any, term: Mapping[str, Any]) -> None:
 
 async def _delete(delete: Callable[..., Awaitable[Any]], name: str, namespace: str) -> None:
     try:
-        await delete(name, namespace)
+        await ask(delete, name, namespace)
     except ApiException as problem:
-        if problem.status != _NOT_FOUND:
+        if problem.status != NOT_FOUND:
             raise

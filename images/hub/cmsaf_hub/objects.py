@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .names import Server
+from .profiles import Sessions
 
 __all__ = [
     "SCHEDULER_PORTS",
@@ -81,7 +82,9 @@ def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pod_environment(server: Server, worker_image: str | None = None) -> dict[str, str]:
+def pod_environment(
+    server: Server, worker_image: str | None = None, sessions: Sessions | None = None
+) -> dict[str, str]:
     """What the server has to know about itself; the image of its workers only where there is a pool."""
     known = {
         "CMSAF_USER": server.user,
@@ -89,7 +92,12 @@ def pod_environment(server: Server, worker_image: str | None = None) -> dict[str
         "CMSAF_DASK_NAME": server.dask_name,
         "CMSAF_DASK_PORTS": ",".join(map(str, SCHEDULER_PORTS)),
     }
-    return known if worker_image is None else {**known, "CMSAF_WORKER_IMAGE": worker_image}
+    if worker_image is not None:
+        known["CMSAF_WORKER_IMAGE"] = worker_image
+    if sessions is not None:
+        known["CMSAF_IDLE_SECONDS"] = f"{sessions.idle.total_seconds():.0f}"
+        known["CMSAF_LONGEST_SECONDS"] = f"{sessions.longest.total_seconds():.0f}"
+    return known
 
 
 def beside(user: str) -> dict[str, Any]:

@@ -1,24 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The kinds of server that a site offers, and who may take which: no network, no hub in here."""
+"""What a site offers by group, kinds of server and shared disk space, and who may have which: no network, no hub in here."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cmsaf_mint._slug import slug_of
 from jinja2 import Environment, FileSystemLoader
 
-__all__ = ["TEMPLATES", "Profile", "Sessions", "form", "kubespawner_profiles", "open_to", "slug_of", "span"]
+__all__ = [
+    "TEMPLATES",
+    "Profile",
+    "Room",
+    "Sessions",
+    "Shared",
+    "form",
+    "kubespawner_profiles",
+    "memory_bytes",
+    "open_to",
+    "span",
+]
 
 TEMPLATES = Path(__file__).parent / "pages"
 # Site's words are text, whatever signs are in them.
 _PAGES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
 _UNITS = {"M": "MB", "G": "GB", "T": "TB"}
+_BYTES = {"M": 2**20, "G": 2**30, "T": 2**40}
+# Above it nobody counts.
+_MANY = 20
 _SPANS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -58,18 +72,46 @@ class Sessions:
     longest: timedelta
 
 
-def slug_of(name: str) -> str:
-    """By what a browser or a program asks for a profile.
+@dataclass(frozen=True)
+class Room:
+    """How many servers of a kind could start now."""
 
-    >>> slug_of("Usual"), slug_of("Large (32 GB)")
-    ('usual', 'large-32-gb')
-    """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    count: int
+    # Whether this is of the one node only that has the user's home.
+    at_home: bool
+    # Seconds that a start waits for room.
+    waits: int
+
+    def __str__(self) -> str:
+        if self.count > _MANY:
+            return f"more than {_MANY} of these could start now"
+        if self.count:
+            return f"{self.count} of these could start now"
+        where = " on the machine that has your home" if self.at_home else ""
+        return f"no room now{where}: a start waits up to {span(timedelta(seconds=self.waits))} for it"
 
 
-def open_to(profiles: Iterable[Profile], groups: frozenset[str]) -> list[Profile]:
-    """Those that somebody of these groups may take."""
-    return [profile for profile in profiles if not profile.groups or profile.groups & groups]
+@dataclass(frozen=True)
+class Shared:
+    """Disk space that several users have."""
+
+    name: str
+    claim: str
+    # Who is in one of these has it; without groups everybody does.
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """Where servers have it."""
+        return f"/shared/{self.name}"
+
+
+_Offer = TypeVar("_Offer", Profile, Shared)
+
+
+def open_to(offers: Iterable[_Offer], groups: frozenset[str]) -> list[_Offer]:
+    """Those that somebody of these groups may have."""
+    return [one for one in offers if not one.groups or one.groups & groups]
 
 
 def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile]) -> list[dict[str, Any]]:
@@ -92,11 +134,18 @@ def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile
     ]
 
 
-def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None, server: str = "") -> str:
+def form(
+    profiles: Sequence[Profile],
+    chosen: Any,
+    sessions: Sessions | None,
+    server: str = "",
+    room: Mapping[str, Room] | None = None,
+) -> str:
     """The form that asks which server it is to be; nothing where there is no choice.
 
     :param chosen: slug of the profile that was taken last, if any
     :param server: name of the server, if it has one
+    :param room: by slug, for those of which it is known
     """
     marked = next((profile for profile in profiles if profile.slug == chosen), None)
     # Without a form the hub takes what was taken last, which somebody may have lost in the meantime.
@@ -107,9 +156,19 @@ def form(profiles: Sequence[Profile], chosen: Any, sessions: Sessions | None, se
         profiles=profiles,
         marked=marked,
         server=server,
+        room=room or {},
         idle=span(sessions.idle) if sessions else "",
         longest=span(sessions.longest) if sessions else "",
     )
+
+
+def memory_bytes(memory: str) -> int:
+    """Bytes of a profile's memory.
+
+    >>> memory_bytes("1.5G")
+    1610612736
+    """
+    return int(float(memory[:-1]) * _BYTES[memory[-1]])
 
 
 def span(time: timedelta) -> str:

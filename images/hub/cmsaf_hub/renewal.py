@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from kubernetes_asyncio import config as cluster_config
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects
+from .answers import CONFLICT, FAILURES, NOT_FOUND, ask, words
 from .errors import CredentialError, HubError
 from .names import Server
 from .settings import Settings
@@ -41,12 +41,9 @@ NAMESPACE = "POD_NAMESPACE"
 _ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # Of the hub's environment a service gets nothing by itself; by these it finds the API server.
 _PASSED_ON = (NAMESPACE, "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
-_CONFLICT = 409
-_NOT_FOUND = 404
 _TOGETHER = 8
-_CALL_SECONDS = 30
 _FIRST_PAUSE = 5.0
-_FAILURES = (ApiException, aiohttp.ClientError, asyncio.TimeoutError, OSError, CredentialError)
+_FAILURES = (*FAILURES, CredentialError)
 
 log = logging.getLogger("cmsaf_hub.renewal")
 
@@ -151,7 +148,7 @@ class Renewal:
         try:
             pods = await self._running()
         except _FAILURES as problem:
-            self._troubles.begin(self._looking, _words(problem))
+            self._troubles.begin(self._looking, words(problem))
             return
         self._troubles.end(self._looking)
         self._troubles.keep({_doing(pod) for pod in pods.values()})
@@ -161,14 +158,12 @@ class Renewal:
 
     async def _running(self) -> dict[str, dict[str, Any]]:
         """Pods of servers by their uid. One that does not run yet is the hub's, one that ends needs nothing."""
-        answer = await self._api.list_namespaced_pod(
+        found = await ask(
+            self._api.list_namespaced_pod,
             self.namespace,
             label_selector=objects.SERVER_LABEL,
             field_selector="status.phase=Running",
-            _request_timeout=_CALL_SECONDS,
-            _preload_content=False,
         )
-        found = await _content(answer)
         return {pod["metadata"]["uid"]: pod for pod in found["items"] if _lives(pod)}
 
     async def _renew(self, uid: str, pod: Mapping[str, Any]) -> None:
@@ -176,7 +171,7 @@ class Renewal:
             try:
                 await self._store(self._server(pod), pod)
             except _FAILURES as problem:
-                self._troubles.begin(_doing(pod), _words(problem))
+                self._troubles.begin(_doing(pod), words(problem))
                 self.plan.failed(uid, time.monotonic())
             else:
                 self._troubles.end(_doing(pod))
@@ -185,39 +180,32 @@ class Renewal:
     async def _store(self, server: Server, pod: Mapping[str, Any]) -> None:
         change = objects.renewal(await credentials.tokens(server, self.settings))
         try:
-            await self._api.patch_namespaced_secret(
-                server.secret, server.namespace, change, _request_timeout=_CALL_SECONDS
-            )
+            await ask(self._api.patch_namespaced_secret, server.secret, server.namespace, change)
         except ApiException as problem:
-            if problem.status != _NOT_FOUND:
+            if problem.status != NOT_FOUND:
                 raise
             await self._make_again(server, pod)
 
     async def _make_again(self, server: Server, pod: Mapping[str, Any]) -> None:
         """A Secret that somebody removed; not if its pod went too, which is how both end."""
-        manifest = objects.secret(server, await credentials.mint(server, self.settings), objects.owner(pod))
+        made = credentials.certificates(server, self.settings) | await credentials.tokens(server, self.settings)
+        manifest = objects.secret(server, made, objects.owner(pod))
         if not await self._still_runs(pod):
             return
         try:
             # Should the pod go at this moment, the cluster collects what it owns.
-            await self._api.create_namespaced_secret(server.namespace, manifest, _request_timeout=_CALL_SECONDS)
+            await ask(self._api.create_namespaced_secret, server.namespace, manifest)
         except ApiException as problem:
-            if problem.status != _CONFLICT:
+            if problem.status != CONFLICT:
                 raise
         else:
             log.warning("Secret %s of a running server was gone and is made again, its certificates too", server.secret)
 
     async def _still_runs(self, pod: Mapping[str, Any]) -> bool:
         try:
-            answer = await self._api.read_namespaced_pod(
-                pod["metadata"]["name"],
-                pod["metadata"]["namespace"],
-                _request_timeout=_CALL_SECONDS,
-                _preload_content=False,
-            )
-            found = await _content(answer)
+            found = await ask(self._api.read_namespaced_pod, pod["metadata"]["name"], pod["metadata"]["namespace"])
         except ApiException as problem:
-            if problem.status == _NOT_FOUND:
+            if problem.status == NOT_FOUND:
                 return False
             raise
         return bool(found["metadata"]["uid"] == pod["metadata"]["uid"] and _lives(found))
@@ -234,26 +222,12 @@ class Renewal:
         )
 
 
-async def _content(answer: aiohttp.ClientResponse) -> Any:
-    """Of an answer that the client has neither read nor judged: objects of a thousand pods would take it seconds."""
-    async with answer:
-        if not answer.ok:
-            raise ApiException(status=answer.status, reason=answer.reason)
-        return json.loads(await answer.read())
-
-
 def _lives(pod: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"]
 
 
 def _doing(pod: Mapping[str, Any]) -> str:
     return f"Renewing the tokens of pod {pod['metadata']['name']}"
-
-
-def _words(problem: BaseException) -> str:
-    if isinstance(problem, ApiException):
-        return f"the cluster answered {problem.status} {problem.reason}"
-    return str(problem) or type(problem).__name__
 
 
 def _namespace() -> str:

@@ -13,11 +13,12 @@ from typing import Any, overload
 
 from .errors import SettingsError
 from .identity import Rules
-from .profiles import Profile, Sessions
+from .profiles import Profile, Sessions, Shared
 
 __all__ = ["Cache", "Condor", "Dask", "Login", "Settings", "SigningKey", "TokenService"]
 
 _MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?[MGT]")
+_SPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _CILOGON = "https://cilogon.org"
 # What each kind asks for, and in which claim names and groups come.
 _SCOPES = {
@@ -119,6 +120,7 @@ class Settings:
     login: Login | None = None
     profiles: tuple[Profile, ...] = ()
     sessions: Sessions | None = None
+    shared: tuple[Shared, ...] = ()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -132,6 +134,7 @@ class Settings:
         login = taken.section("login")
         profiles = taken.sections("profiles")
         sessions = taken.section("sessions")
+        shared = taken.sections("shared")
         taken.finish()
         found = cls(
             dask=_dask(dask),
@@ -142,6 +145,7 @@ class Settings:
             login=_login(login) if login else None,
             profiles=_profiles(profiles),
             sessions=_sessions(sessions) if sessions else None,
+            shared=tuple(_shared(values) for values in shared),
         )
         found._check_renewal()
         return found
@@ -314,6 +318,14 @@ def _sessions(values: _Values) -> Sessions:
     sessions = Sessions(idle=values.seconds("idle"), longest=values.seconds("longest"))
     values.finish()
     return sessions
+
+
+def _shared(values: _Values) -> Shared:
+    space = Shared(name=values.text("name"), claim=values.text("claim"), groups=frozenset(values.texts("groups")))
+    values.finish()
+    if not _SPACE.fullmatch(space.name):
+        raise SettingsError(f"{values.name}.name is {space.name!r}, it has to be up to 40 of a-z, 0-9 and -.")
+    return space
 
 
 class _Values:

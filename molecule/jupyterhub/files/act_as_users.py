@@ -5,8 +5,8 @@
 STATE is a JSON file that the steps hand on to each other; it begins with url, ca, password_file and users. Steps:
 
 start    every user logs in, after a wrong password was tried, and starts a server
-choose   the first user asks for a profile that is not for him, then starts a second server of another profile, while
-         a kernel of the first server computes in silence until the second one tells it to end
+choose   the first user asks for a profile that is not for him, looks at the page with those that are, then starts a second
+         server of another profile, while a kernel of the first server computes in silence until the second one tells it to end
 ask      runs PROGRAM in the kernel of the first user, or of the one named; standard input is JSON, which the program has
          as "given"
 trespass the first user, by a token of his own, asks for what is the second one's, and the hub's
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "roles/verify/files
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]
 
 LIMIT = 600
+ROOM = r"· ((?:more than )?[0-9]+ of these could start now|no room now[^<]*)"
 SECOND = "second"
 # Longer than what a server takes to notice that a kernel computes, and that takes seconds.
 SILENCE = 25
@@ -101,6 +103,9 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
         refusal = str(error)
     else:
         raise HubError(f"Asking for the profile {state['closed']}: it was given")
+    visitor = Hub(Session(url=state["url"], ca=state["ca"], user=first.session.user))
+    visitor.refused(Path(state["password_file"]).read_text(encoding="utf-8").strip())
+    page = visitor.http.get(f"{state['url']}/hub/spawn/{first.user}/{SECOND}", timeout=30).text
     with ThreadPoolExecutor() as crowd:
         began = time.monotonic()
         waits = crowd.submit(first.run, WAIT, LIMIT)
@@ -113,7 +118,14 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
             if second.session.kernel:
                 names = second.run(GO, LIMIT)
     state["second"] = second.session.as_dict()
-    return {"refusal": refusal, "quiet": quiet, "names": [waits.result(), names]}
+    soon = first.http.get(f"{state['url']}/user/{first.user}/cmsaf/sessions", timeout=30).json()
+    return {
+        "refusal": refusal,
+        "quiet": quiet,
+        "names": [waits.result(), names],
+        "soon": soon,
+        "room": re.findall(ROOM, page),
+    }
 
 
 def end(state: dict[str, Any]) -> dict[str, Any]:

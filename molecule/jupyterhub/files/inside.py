@@ -27,6 +27,12 @@ def reached(address):
     return "open"
 
 
+def shared():
+    """What is there, after a file was left for the other user."""
+    Path("/shared/all/note").write_text("for all")
+    return sorted(os.listdir("/shared"))
+
+
 def claims(token):
     body = Path(token).read_text().split(".")[1]
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -63,6 +69,7 @@ answer(  # noqa: F821
         "account": Path("/var/run/secrets/kubernetes.io").exists(),
         "claims": claims("/etc/cmsaf-secrets/condor_token"),
         "doors": doors,
+        "shared": shared(),
         "events": events(given["url"]),  # noqa: F821
         "job_owner": job_owner(),
     }

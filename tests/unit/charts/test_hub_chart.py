@@ -157,7 +157,8 @@ def test_configuration_is_python_and_values_are_json(tmp_path: Path) -> None:
 def test_sessions_reach_jupyterhub_and_the_culler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The configuration itself, run with the values that Helm would hand on."""
     change = {
-        "hub": {"allowNamedServers": True, "namedServerLimitPerUser": 3},
+        # No limit is a value of its own, not a missing one.
+        "hub": {"allowNamedServers": True, "namedServerLimitPerUser": 3, "concurrentSpawnLimit": 0},
         "singleuser": {"storage": {"dynamic": {"pvcNameTemplate": "claim-{username}"}}},
         "cull": {"timeout": 86400, "maxAge": 604800.0},
     }
@@ -168,6 +169,7 @@ def test_sessions_reach_jupyterhub_and_the_culler(monkeypatch: pytest.MonkeyPatc
     config = Config()
     exec(compile(code, "jupyterhub_config.py", "exec"), {"get_config": lambda: config})
     assert (config.JupyterHub.allow_named_servers, config.JupyterHub.named_server_limit_per_user) == (True, 3)
+    assert config.JupyterHub.concurrent_spawn_limit == 0
     assert config.KubeSpawner.pvc_name_template == "claim-{username}"
     (culler,) = config.JupyterHub.services
     assert {"--timeout=86400", "--max-age=604800"} < set(culler["command"])

@@ -124,14 +124,14 @@ class Hub:
                 raise HubError(
                     f"Starting the server of {self.session.user}: not ready in {limit:g} s. {self._events()}"
                 )
-            server = self._servers().get(self.session.server, {})
+            server = self.servers().get(self.session.server, {})
             if not server.get("pending") and not server.get("ready"):
                 raise HubError(f"Starting the server of {self.session.user}: given up by the hub. {self._events()}")
             time.sleep(1)
 
     def runs(self) -> bool:
         """Whether the hub knows of a server of the user, ready or on its way."""
-        return bool(self._servers())
+        return bool(self.servers())
 
     def quiet(self) -> float:
         """Seconds since something went on in the server, by its own word."""
@@ -139,12 +139,13 @@ class Hub:
         last = datetime.fromisoformat(answer.json()["last_activity"].replace("Z", "+00:00"))
         return (parsedate_to_datetime(answer.headers["Date"]) - last).total_seconds()
 
-    def _servers(self) -> dict[str, Any]:
+    def servers(self) -> dict[str, Any]:
+        """The user's servers that run or are on their way, by name."""
         servers: dict[str, Any] = self._call("GET", f"/hub/api/users/{self.user}").json().get("servers", {})
         return servers
 
     def _ready(self) -> bool:
-        return bool(self._servers().get(self.session.server, {}).get("ready"))
+        return bool(self.servers().get(self.session.server, {}).get("ready"))
 
     def _events(self) -> str:
         """The last things the hub said about the start."""
@@ -160,7 +161,7 @@ class Hub:
         options = {"json": {"remove": True}} if self.session.server else {}
         self._call("DELETE", self._handle, good=(202, 204, 400, 404), **options)
         end = time.monotonic() + limit
-        while self.session.server in self._servers():
+        while self.session.server in self.servers():
             if time.monotonic() > end:
                 raise HubError(f"Stopping the server of {self.session.user}: still there after {limit:g} s")
             time.sleep(1)

@@ -19,7 +19,9 @@ from cmsaf_hub.errors import SettingsError
 from cmsaf_hub.hooks import Hooks
 from cmsaf_hub.settings import Settings
 from jupyterhub.objects import Hub
+from jupyterhub.roles import get_default_roles
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
+from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 from tornado.web import HTTPError
 from traitlets.config import Config
@@ -36,6 +38,7 @@ GPU = {
     "gpu": {"nvidia.com/gpu": 1.0},
     "groups": ["ml", "admins"],
 }
+OPEN, CLOSED = {"name": "all", "claim": "shared-all"}, {"name": "higgs", "claim": "projects", "groups": ["higgs"]}
 DASK = {"domain": "dask.af.test", "workerAddresses": [], "lifetime": 86400}
 VALUES: dict[str, Any] = {
     "dask": DASK,
@@ -48,10 +51,20 @@ def hooks(**change: Any) -> Hooks:
     return Hooks(Settings.from_values({**VALUES, **change}))
 
 
+class NoCluster:
+    """Refuses whatever is asked."""
+
+    def __getattr__(self, _name: str) -> Any:
+        async def refuse(*_: Any, **__: Any) -> None:
+            raise ApiException(status=403, reason="Forbidden")
+
+        return refuse
+
+
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
-    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
+    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: NoCluster())
 
 
 def spawner(
@@ -127,7 +140,7 @@ def test_what_the_groups_allow_is_shown_and_taken(groups: list[str], slugs: list
 @pytest.mark.parametrize("asked", ["learning-gpu", "nosuch", "Usual", ["usual"], {"usual": 1}, 7])
 def test_anything_else_is_refused_before_something_is_made(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("cmsaf_hub.credentials.mint", lambda *_: made.append(1))
+    monkeypatch.setattr("cmsaf_hub.credentials.certificates", lambda *_: made.append(1))
     with pytest.raises(HTTPError) as refused:
         take(spawner(hooks(), ["cms"], {"profile": asked}))
     assert refused.value.status_code == 403
@@ -199,6 +212,15 @@ def test_the_form_is_in_words() -> None:
     assert "is stopped" not in shown(spawner(hooks(sessions=None))).text
 
 
+def test_the_form_says_where_there_is_room() -> None:
+    one = hooks()
+    known = {"usual": profiles.Room(3, False, 600), "small": profiles.Room(0, True, 600)}
+    text = " ".join(Form(profiles.form(one.settings.profiles, None, None, room=known)).text.split())
+    assert "2 cores · 8 GB of memory · 3 of these could start now Small" in text
+    assert "1.5 GB of memory · no room now on the machine that has your home: a start waits up to 10 minutes" in text
+    assert "32 GB of memory · 1 GPU Your files" in text
+
+
 def pod(image: str) -> V1Pod:
     labels = {"hub.jupyter.org/username": "alice"}
     return V1Pod(metadata=V1ObjectMeta(labels=labels), spec=V1PodSpec(containers=[V1Container(name="n", image=image)]))
@@ -211,6 +233,16 @@ def test_workers_are_of_the_image_of_the_server(image: str) -> None:
         changed = asyncio.run(one.modify_pod(spawner(one), pod(image)))
         variables = {item.name: item.value for item in changed.spec.containers[0].env}
         assert [value for name, value in variables.items() if name == "CMSAF_WORKER_IMAGE"] == wanted
+
+
+def test_a_server_knows_how_long_it_stays() -> None:
+    for one, wanted in (
+        (hooks(), {"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}),
+        (hooks(sessions=None), {}),
+    ):
+        changed = asyncio.run(one.modify_pod(spawner(one), pod(ANALYSIS)))
+        variables = {item.name: item.value for item in changed.spec.containers[0].env}
+        assert {name: value for name, value in variables.items() if name.endswith("_SECONDS")} == wanted
 
 
 @pytest.mark.parametrize(
@@ -259,12 +291,31 @@ def test_the_home_has_the_user_s_name_alone() -> None:
         ({"profiles": [{**USUAL, "memory": "8Gi"}]}, r"profiles\[0\]\.memory is '8Gi', it has to be like 8G"),
         ({"profiles": [{**USUAL, "gpu": {"x": 0.5}}]}, r"profiles\[0\]\.gpu is .* whole numbers by name"),
         ({"profiles": [{**USUAL, "group": ["x"]}]}, r"profiles\[0\] has unknown keys: group"),
+        ({"shared": [{**OPEN, "name": "../x"}]}, r"shared\[0\]\.name is '../x', it has to be up to 40 of a-z"),
+        ({"shared": [{"name": "x"}]}, r"shared\[0\]\.claim is None, it has to be a text"),
         ({"sessions": {"idle": 0, "longest": 1}}, r"sessions\.idle is 0"),
     ],
 )
 def test_wrong_profiles_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.from_values({**VALUES, **change})
+
+
+@pytest.mark.parametrize(
+    ("groups", "claims"),
+    [
+        ([], {"/shared/all": "shared-all"}),
+        (["cms", "higgs"], {"/shared/all": "shared-all", "/shared/higgs": "projects"}),
+    ],
+)
+def test_what_the_groups_share_is_mounted(groups: list[str], claims: dict[str, str]) -> None:
+    one = hooks(shared=[OPEN, CLOSED])
+    changed = asyncio.run(one.modify_pod(spawner(one, groups), pod(ANALYSIS)))
+    volumes = {item.name: item.persistent_volume_claim for item in changed.spec.volumes}
+    mounts = [item for item in changed.spec.containers[0].volume_mounts if item.mount_path.startswith("/shared")]
+    assert {item.mount_path: volumes[item.name].claim_name for item in mounts} == claims
+    # A volume that nobody mounts would be in the pod all the same.
+    assert len([claim for claim in volumes.values() if claim]) == len(claims)
 
 
 def test_configure() -> None:
@@ -276,6 +327,10 @@ def test_configure() -> None:
     # Before JupyterHub's own, which come after all that is named here.
     assert config.JupyterHub.template_paths == [str(profiles.TEMPLATES), "/of/the/site"]
     assert made.settings.sessions == profiles.Sessions(timedelta(days=1), timedelta(days=7))
+    # One more than what the hub lets servers ask by itself.
+    (own,) = (role["scopes"] for role in get_default_roles() if role["name"] == "server")
+    assert set(config.KubeSpawner.server_token_scopes) - set(own) == {"read:servers!user"}
+    assert set(own) < set(config.KubeSpawner.server_token_scopes)
 
 
 def test_two_lists_of_profiles_are_refused() -> None:

@@ -92,6 +92,10 @@ def test_how_long_servers_stay_is_said_once(defaults: dict[str, Any]) -> None:
     assert (hub["allowNamedServers"], hub["namedServerLimitPerUser"]) == (True, 3)
 
 
+def test_many_may_start_at_once(defaults: dict[str, Any]) -> None:
+    assert defaults["hub"]["concurrentSpawnLimit"] == 0
+
+
 def test_a_site_s_own(tmp_path: Path) -> None:
     ml = {"name": "ML", "description": "Trains.", "image": "r.test/ml:1.0", "cpu": "8", "memory": "64G"}
     ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"]}
@@ -107,6 +111,21 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     assert (first.groups, first.gpu, second.default) == ({"cms-ml"}, {"nvidia.com/gpu": 1}, True)
     assert found["images"][-1] == "r.test/ml:1.0"
     assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
+
+
+def test_what_users_share(tmp_path: Path, defaults: dict[str, Any]) -> None:
+    assert Settings.from_values(defaults["custom"]["cmsaf"]).shared == ()
+    spaces = [
+        {"name": "all", "storage_class": "files", "capacity": "1Ti"},
+        {"name": "higgs", "groups": ["higgs"], "claim": "projects"},
+        {"name": "old", "nfs": {"server": "nfs.af.test", "path": "/export"}},
+    ]
+    found = Settings.from_values(render(tmp_path, jupyterhub_shared=spaces)["custom"]["cmsaf"]).shared
+    assert [(one.path, one.claim, set(one.groups)) for one in found] == [
+        ("/shared/all", "shared-all", set()),
+        ("/shared/higgs", "projects", {"higgs"}),
+        ("/shared/old", "shared-old", set()),
+    ]
 
 
 def test_a_cache_that_others_run(tmp_path: Path) -> None:

@@ -362,6 +362,18 @@ def test_key_set_keeps_the_retired_until_they_end(ec_key: bytes) -> None:
     assert _scitoken.read_key_set(_scitoken.published(keys)) == keys
 
 
+def test_a_key_that_is_to_come_is_published_and_retires_nobody(ec_key: bytes) -> None:
+    current, coming, retired = jwk_of(ec_key), jwk_of(_scitoken.generate_key()), jwk_of(_scitoken.generate_key())
+    keys = _scitoken.key_set(current, [current, {**retired, "exp": NOW + 10}], overlap=100, now=NOW, coming=coming)
+    assert keys == [current, coming, {**retired, "exp": NOW + 10}]
+    # In the other's place it is the current one, and the other is what retires.
+    assert _scitoken.key_set(coming, keys, overlap=100, now=NOW + 5) == [
+        coming,
+        {**current, "exp": NOW + 105},
+        {**retired, "exp": NOW + 10},
+    ]
+
+
 def test_a_retired_key_is_refused_when_its_time_has_ended(ec_key: bytes) -> None:
     jwk = {**jwk_of(ec_key), "exp": NOW + 100}
     verify(mint(ec_key), jwk, now=NOW + 99)

@@ -363,6 +363,33 @@ def test_no_overlap_drops_a_key_at_once(run: Run, here: Path) -> None:
     assert first["key_id"] not in (here / "jwks").read_text(encoding="utf-8")
 
 
+def test_a_key_is_published_before_it_signs(run: Run, here: Path) -> None:
+    first = run("scitoken_issuer_key", placed(here, ISSUER))
+    ahead = {**ISSUER, "next_path": "next.pem"}
+    cycle(run, here, "scitoken_issuer_key", ahead)
+    assert stat.S_IMODE((here / "next.pem").stat().st_mode) == 0o600
+    both = run("scitoken_issuer_key", placed(here, ahead))
+    assert both["key_id"] == first["key_id"] != both["next_key_id"] and both["retired"] == {}
+    told = placed(here, {"path": "token", "jwks_path": "jwks"})
+    for key in ("made.pem", "next.pem"):
+        run("scitoken", placed(here, {**SCITOKEN, "key_path": key, "regenerate": "always"}))
+        assert run("scitoken_info", told)["valid"]
+    (here / "next.pem").replace(here / "made.pem")
+    after = run("scitoken_issuer_key", placed(here, ISSUER))
+    assert after["key_id"] == both["next_key_id"] and list(after["retired"]) == [first["key_id"]]
+    assert run("scitoken_info", told)["valid"]
+
+
+@pytest.mark.parametrize("content", [b"nonsense", None])
+def test_a_next_key_of_no_use_is_refused_and_kept(content: bytes | None, run: Run, here: Path) -> None:
+    run("scitoken_issuer_key", placed(here, ISSUER))
+    write(here / "next.pem", content or (here / "made.pem").read_bytes())
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    result = run("scitoken_issuer_key", placed(here, {**ISSUER, "next_path": "next.pem"}))
+    assert result["failed"] and "next_path" in result["msg"] and "Remove that file" in result["msg"]
+    assert before == {path.name: path.read_bytes() for path in here.iterdir()}
+
+
 def test_a_key_set_that_cannot_be_read_is_not_overwritten(run: Run, here: Path) -> None:
     write(here / "jwks", b"{", 0o644)
     result = run("scitoken_issuer_key", placed(here, ISSUER))

@@ -52,6 +52,9 @@ DEFAULTS = {
     "facility_admins": [],
     "jupyterhub_profiles": [{"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}],
     "jupyterhub_sessions": {"named_servers": 3, "idle": 86400, "longest": 604800},
+    "jupyterhub_shared": [],
+    "local_storage_class": "local-path",
+    "rook_pools": [{"name": "b", "kind": "block", "storage_class": "rook-block"}],
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
     "xcache_path": "/store",
@@ -71,6 +74,7 @@ USUAL, LARGE = (
     {"name": "Usual", "description": "For most.", "cpu": 2, "memory": "8G"},
     {"name": "Large", "description": "For fits.", "cpu": 0.5, "memory": "1.5T", "groups": ["cms"]},
 )
+SPACE = {"name": "higgs", "groups": ["cms"], "claim": "projects"}
 SESSIONS = {"named_servers": 3, "idle": 86400, "longest": 604800}
 
 # A site with a login service.
@@ -160,6 +164,10 @@ def issuer_without(key: str) -> Callable[[Site], None]:
 
 def profile(*profiles: Any) -> Callable[[Site], None]:
     return everywhere(jupyterhub_profiles=list(profiles))
+
+
+def shared(*spaces: Any) -> Callable[[Site], None]:
+    return everywhere(jupyterhub_shared=list(spaces))
 
 
 def sessions(**change: int) -> Callable[[Site], None]:
@@ -351,6 +359,32 @@ BAD = [
     (sessions(idle=0), "jupyterhub_sessions.idle: found 0 seconds. Set at least 900"),
     (sessions(longest=3600), "jupyterhub_sessions.idle: found 86400 seconds, more than the 3600 of longest. Set it"),
     (sessions(named_servers=-1), "jupyterhub_sessions.named_servers: found -1. Set how many a user may have, 0 for"),
+    (shared("x"), "jupyterhub_shared[0]: found 'x'. Write name, and one of claim, nfs and storage_class."),
+    (shared({**SPACE, "name": "My_space"}), "jupyterhub_shared[0].name: found 'My_space'. Set up to 40 of a-z"),
+    (shared({**SPACE, "name": 7}), "jupyterhub_shared[0].name: found 7. Set up to 40 of a-z"),
+    (shared({"name": "x"}), "jupyterhub_shared[0]: found none of claim, nfs and storage_class. Set one of them"),
+    (
+        shared({**SPACE, "nfs": {"server": "s", "path": "/"}}),
+        "jupyterhub_shared[0]: found claim and nfs. Set one of them",
+    ),
+    (shared(SPACE, SPACE), "jupyterhub_shared: found the name higgs twice. Let the names differ"),
+    (shared({**SPACE, "groups": "cms"}), "jupyterhub_shared[0].groups: found 'cms'. Set a list of groups"),
+    (shared({**SPACE, "size": "1Gi"}), "jupyterhub_shared[0].size: found '1Gi'. Remove it: known are name, groups"),
+    (shared({**SPACE, "capacity": "1Gi"}), "jupyterhub_shared[0].capacity: found '1Gi'. Remove it: what others have"),
+    (shared({"name": "x", "nfs": {"server": "s"}}), "jupyterhub_shared[0].nfs: found {'server': 's'}. Set server, and"),
+    (
+        shared({"name": "x", "nfs": {"server": "s", "path": "p"}}),
+        "jupyterhub_shared[0].nfs: found {'server': 's', 'path'",
+    ),
+    (shared({"name": "x", "storage_class": "files"}), "jupyterhub_shared[0].capacity: found None. Set a size with its"),
+    (
+        shared({"name": "x", "storage_class": "local-path", "capacity": "1Gi"}),
+        "jupyterhub_shared[0].storage_class: found local-path, whose volumes are directories of one node each. Servers on",
+    ),
+    (
+        shared({"name": "x", "storage_class": "rook-block", "capacity": "1Gi"}),
+        "jupyterhub_shared[0].storage_class: found rook-block, which is of a pool of kind block. Servers on several",
+    ),
     (no_client_secret, "jupyterhub_login: found no /s/hub-login-client-secret. Put there what the provider gave"),
     (on("m1", htcondor_token_lifetime=0), "htcondor_token_lifetime: found 0. Set a positive number of seconds."),
     (
@@ -392,6 +426,8 @@ GOOD = [
     profile(USUAL, LARGE),
     profile({**USUAL, "image": "r.test/ml:1.0", "gpu": {"nvidia.com/mig-1g.5gb": 2}, "default": True}, LARGE),
     everywhere(jupyterhub_login=LOGIN, jupyterhub_profiles=[LARGE]),
+    shared(SPACE, {"name": "a", "nfs": {"server": "nfs.af.test", "path": "/export/a"}}),
+    shared({"name": "b-2", "storage_class": "rook-files", "capacity": "1.5Ti"}),
     sessions(named_servers=0, idle=900, longest=900),
     # A pool that others run has its own rules.
     on("c1", jupyterhub_token_service="https://tokens.pool.example.org:443", jupyterhub_credential_lifetime=86400),

@@ -89,7 +89,10 @@ BAD = [
     ),
     (pools({"data_chunks": 2}), "rook_pools[block]: data_chunks without coding_chunks. Set both for erasure coding"),
     (pools({"coding_chunks": 1}), "rook_pools[block]: coding_chunks without data_chunks. Set both"),
-    (pools({"data_chunks": 1, "coding_chunks": 1}), "rook_pools[block]: data_chunks 1, coding_chunks 1. Set data_chunks"),
+    (
+        pools({"data_chunks": 1, "coding_chunks": 1}),
+        "rook_pools[block]: data_chunks 1, coding_chunks 1. Set data_chunks",
+    ),
     (
         pools({"failure_domain": "rack"}),
         "rook_pools[block].replicas: 3, but there are 0 of what the failure domain calls rack. Lower",

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers are stopped with a warning, and their Dask clusters with them: python cull.py STATE REPORT
+
+A user has JupyterLab of the first server open in a browser. A second server has a cluster with a worker on the pool, and
+nobody uses it: the page says so before it is stopped, and its job leaves the queue. The first server, whose page is open all
+the time, is stopped at the end of its longest time, after a warning of its own.
+STATE holds settings.json (url, ca, password_file); the hub has the times of vars.yml. REPORT gets pictures and cull.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
+from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
+
+USER, SECOND = "leaver", "second"
+LIMIT = 600
+IDLE = "Your server “second” is stopped about"
+LONGEST = "This server is stopped about"
+
+CLUSTER = """
+from cmsaf_dask import HTCondorCluster
+cluster = HTCondorCluster(cores=1, memory="1 GiB")
+cluster.scale(1)
+with cluster.get_client() as client:
+    client.wait_for_workers(1, timeout=300)
+answer(cluster.name)
+"""
+JOBS = """
+import os
+from cmsaf_dask.agent import Agent
+agent = Agent()
+agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
+answer([job["ClusterId"] for job in agent.query(f'Owner == "{os.environ["CMSAF_USER"]}"', ["ClusterId"])])
+"""
+
+
+def until(what: str, true: Callable[[], Any], limit: float = LIMIT) -> float:
+    """Seconds until it is true."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > limit:
+            sys.exit(f"cull: {what}: not in {limit:g} s")
+        time.sleep(1)
+    return round(time.monotonic() - began, 1)
+
+
+def open_lab(page: Page, url: str, password: str) -> None:
+    page.goto(f"{url}/hub/login?next=/user/{USER}/lab")
+    page.locator("input[name=username]").fill(USER)
+    page.locator("input[name=password]").fill(password)
+    page.locator("[type=submit]").click()
+    page.wait_for_url(f"{url}/user/{USER}/lab**")
+    page.locator("#jp-main-dock-panel").wait_for()
+
+
+def picture(page: Page, path: Path) -> None:
+    # What slides in has to be there.
+    page.wait_for_timeout(1000)
+    page.screenshot(path=str(path))
+
+
+def main() -> int:
+    state, report = (Path(argument) for argument in sys.argv[1:3])
+    settings = json.loads((state / "settings.json").read_text())
+    password = Path(settings["password_file"]).read_text().strip()
+    place = {"url": settings["url"], "ca": settings["ca"], "user": USER}
+    found: dict[str, Any] = {}
+
+    first = Hub(Session(**place))
+    first.login(password)
+    first.start(LIMIT)
+    began = time.monotonic()
+    first.open_kernel()
+    second = Hub(Session(**{**first.session.as_dict(), "server": SECOND, "kernel": ""}))
+    second.start(LIMIT)
+    second.open_kernel()
+    second.run(CLUSTER, LIMIT)
+    if not first.run(JOBS, LIMIT):
+        sys.exit("cull: the second server's worker is no job of the user's")
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
+        context.set_default_timeout(120_000)
+        page = context.new_page()
+        open_lab(page, settings["url"], password)
+
+        page.get_by_text(IDLE).first.wait_for(timeout=LIMIT * 1000)
+        picture(page, report / "idle.png")
+        if SECOND not in first.servers():
+            sys.exit("cull: the second server was stopped before the page said so")
+        found["from the warning to the end of the idle server"] = until(
+            "The idle server is stopped", lambda: SECOND not in first.servers()
+        )
+        found["from its end to that of its jobs"] = until("Its jobs are gone", lambda: not first.run(JOBS, LIMIT))
+        page.get_by_text(IDLE).first.wait_for(state="hidden")
+
+        page.get_by_text(LONGEST).first.wait_for(timeout=LIMIT * 1000)
+        picture(page, report / "longest.png")
+        if "" not in first.servers():
+            sys.exit("cull: the first server was stopped before its page said so")
+        found["from the warning to the end of the server in use"] = until(
+            "It is stopped all the same", lambda: "" not in first.servers()
+        )
+        found["age of the server in use"] = round(time.monotonic() - began, 1)
+        # JupyterLab's own word for it.
+        page.get_by_text("is not running").first.wait_for(timeout=LIMIT * 1000)
+        picture(page, report / "stopped.png")
+        browser.close()
+    for hub in (second, first):
+        hub.stop(LIMIT)
+    (report / "cull.json").write_text(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
