@@ -179,7 +179,7 @@ class Lab:
             (store / folder).mkdir(parents=True)
             for index in range(number):
                 with (store / folder / f"{index:03}").open("wb") as file:
-                    for _ in range(0, size, MIB):
+                    for _at in range(0, size, MIB):
                         file.write(os.urandom(MIB))
         run("chown", "-R", f"{SERVER}:{SERVER}", str(self.root / "data"), str(self.root / "cache"))
         run("chown", "-R", f"{SERVER}:{SERVER}", str(self.root / "run/xrootd"), str(self.root / "var/spool/xrootd"))
@@ -234,11 +234,13 @@ class Lab:
             for folder in ("var/spool/xrootd", "run/xrootd"):
                 (self.root / folder / name).mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, changed: Mapping[str, str] = {}, environ: Mapping[str, str] = {}) -> None:
+    def start(
+        self, name: str, changed: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         """Start one, with pfc's settings of these names changed, and wait until it serves."""
         path = self.root / f"etc/xrootd/cmsaf/{name}.cfg"
         text = path.read_text(encoding="utf-8")
-        for setting, value in changed.items():
+        for setting, value in (changed or {}).items():
             text, count = re.subn(rf"(?m)^pfc\.{setting} .*", f"pfc.{setting} {value}", text)
             if count != 1:
                 sys.exit(f"the role's configuration sets pfc.{setting} {count} times")
@@ -246,7 +248,7 @@ class Lab:
         # What the role gives to the cache means nothing to the origin.
         client = json.loads((self.config / "environment.json").read_text(encoding="utf-8"))
         env = {**PROGRAMS, "HOME": f"/var/spool/xrootd/{name}", **client}
-        inside = [f"{variable}={value}" for variable, value in {"LD_PRELOAD": GUARD, **environ}.items()]
+        inside = [f"{variable}={value}" for variable, value in {"LD_PRELOAD": GUARD, **(environ or {})}.items()]
         argv = [*self.chroot(SERVER), "env", *inside, "xrootd", "-c", f"/etc/xrootd/cmsaf/{name}.now", "-n", name]
         log = self.log(name)
         with log.open("ab") as output:
@@ -271,7 +273,7 @@ class Lab:
             server.kill()
             server.wait()
 
-    def fresh(self, changed: Mapping[str, str] = {}, environ: Mapping[str, str] = {}) -> None:
+    def fresh(self, changed: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> None:
         """A cache that holds nothing."""
         if "cache" in self.running:
             self.stop("cache")

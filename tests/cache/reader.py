@@ -41,7 +41,7 @@ class Reader:
         with Path(f"/data{one['path']}").open("rb") as file:
             right = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         file = client.File()
-        status, _ = file.open(url, OpenFlags.READ)
+        status, _answer = file.open(url, OpenFlags.READ)
         at, end = 0, min(len(right), self.most or len(right))
         while status.ok and at < end:
             status, data = file.read(at, min(CHUNK, end - at))

@@ -25,7 +25,7 @@ from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
 
 USER, SECOND = "leaver", "second"
 LIMIT = 600
-IDLE = "Your server “second” is stopped about"
+IDLE = "Your server \N{LEFT DOUBLE QUOTATION MARK}second\N{RIGHT DOUBLE QUOTATION MARK} is stopped about"
 LONGEST = "This server is stopped about"
 
 CLUSTER = """
