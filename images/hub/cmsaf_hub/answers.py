@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from kubernetes_asyncio.client.exceptions import ApiException
 
-__all__ = ["CALL_SECONDS", "CONFLICT", "FAILURES", "NOT_FOUND", "ask", "content", "words"]
+__all__ = ["CALL_SECONDS", "CONFLICT", "FAILURES", "NOT_FOUND", "ask", "words"]
 
 CALL_SECONDS = 30
 CONFLICT = 409
@@ -28,10 +28,10 @@ async def ask(call: Callable[..., Awaitable[Any]], *arguments: Any, **options: A
     :raises ApiException: the cluster refused
     :raises asyncio.TimeoutError: it has not answered in CALL_SECONDS
     """
-    return await content(await call(*arguments, **options, _preload_content=False, _request_timeout=CALL_SECONDS))
+    return await _content(await call(*arguments, **options, _preload_content=False, _request_timeout=CALL_SECONDS))
 
 
-async def content(answer: aiohttp.ClientResponse) -> Any:
+async def _content(answer: aiohttp.ClientResponse) -> Any:
     """Of an answer that the client has neither read nor judged: objects of a thousand pods would take it seconds."""
     async with answer:
         if not answer.ok:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import objects
-from .answers import FAILURES, NOT_FOUND, content, words
+from .answers import FAILURES, NOT_FOUND, ask, words
 from .profiles import Profile, Room, memory_bytes
 
 __all__ = ["Cluster", "Node", "Place", "Watch", "count", "quantity", "read", "wanted"]
@@ -174,7 +174,7 @@ class Watch:
         now = time.monotonic()
         if self._look is None or (self._look.done() and now - self._looked > _FRESH):
             self._looked = now
-            self._look = asyncio.create_task(asyncio.wait_for(_ask(api), _PATIENCE))
+            self._look = asyncio.create_task(asyncio.wait_for(_seen(api), _PATIENCE))
         # Whoever goes away does not end it for the others.
         return await asyncio.shield(self._look)
 
@@ -185,15 +185,11 @@ class Watch:
         api = spawner.api
         try:
             async with self._together:
-                claim = await content(
-                    await api.read_namespaced_persistent_volume_claim(
-                        spawner.pvc_name, spawner.namespace, _preload_content=False
-                    )
-                )
+                claim = await ask(api.read_namespaced_persistent_volume_claim, spawner.pvc_name, spawner.namespace)
                 name = claim["spec"].get("volumeName")
                 if not name:
                     return {}
-                volume = await content(await api.read_persistent_volume(name, _preload_content=False))
+                volume = await ask(api.read_persistent_volume, name)
         except ApiException as problem:
             if problem.status == NOT_FOUND:
                 return {}
@@ -202,20 +198,15 @@ class Watch:
         return found
 
 
-async def _ask(api: Any) -> Cluster:
+async def _seen(api: Any) -> Cluster:
     # Out of the API server's memory: a look that is some seconds old costs it no question of etcd.
-    options = {"resource_version": "0", "_preload_content": False}
+    cached = {"resource_version": "0"}
     running = "status.phase!=Succeeded,status.phase!=Failed"
     nodes, pods = await asyncio.gather(
-        _items(api.list_node(**options)),
-        _items(api.list_pod_for_all_namespaces(field_selector=running, **options)),
+        ask(api.list_node, **cached),
+        ask(api.list_pod_for_all_namespaces, field_selector=running, **cached),
     )
-    return read(nodes, pods)
-
-
-async def _items(call: Awaitable[Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await content(await call))["items"]
-    return found
+    return read(nodes["items"], pods["items"])
 
 
 def _node(node: Mapping[str, Any], asked: Iterable[Mapping[str, Decimal]]) -> Node:
