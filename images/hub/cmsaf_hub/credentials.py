@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,10 +25,8 @@ _CACHE_ACTIVITIES = ("DOWNLOAD", "READ_METADATA", "LIST")
 def certificates(server: Server, settings: Settings) -> dict[str, str]:
     """Make the keys and certificates of a server's Dask clusters, which last as long as it may run."""
     dask = settings.dask
-    try:
+    with _making("The Dask certificates"):
         tls = _dask_tls.mint(names=server.dask_names, ips=list(dask.worker_addresses), lifetime=dask.lifetime)
-    except ValueError as problem:
-        raise _failed("The Dask certificates", problem) from None
     return {
         "ca.pem": tls.ca_pem,
         "hostcert.pem": tls.scheduler_pem,
@@ -39,17 +39,12 @@ async def tokens(server: Server, settings: Settings) -> dict[str, str]:
     """Make what a running server can get anew: its tokens for the pool and the cache."""
     found: dict[str, str] = {}
     if settings.condor is not None:
-        try:
+        with _making("The HTCondor token"):
             found["condor_token"] = await _pool_token(server, settings.condor)
-        except (CredentialError, ValueError) as problem:
-            raise _failed("The HTCondor token", problem) from None
     if settings.cache is not None:
-        try:
-            token = _cache_token(server, settings.cache)
-        except (CredentialError, ValueError) as problem:
-            raise _failed("The cache token", problem) from None
-        # Both names have readers: the second is where the WLCG's discovery looks.
-        found["xcache_token"] = found["bearer_token"] = token
+        with _making("The cache token"):
+            # Both names have readers: the second is where the WLCG's discovery looks.
+            found["xcache_token"] = found["bearer_token"] = _cache_token(server, settings.cache)
     return found
 
 
@@ -89,5 +84,12 @@ def _read(path: Path) -> bytes:
         raise CredentialError(f"the key {path} could not be read ({problem.strerror})") from None
 
 
-def _failed(what: str, problem: Exception) -> CredentialError:
-    return CredentialError(f"{what} of this server could not be made: {problem}. Please tell the facility's admins.")
+@contextmanager
+def _making(what: str) -> Iterator[None]:
+    """Say of what is wrong what could not be made by it."""
+    try:
+        yield
+    except (CredentialError, ValueError) as problem:
+        raise CredentialError(
+            f"{what} of this server could not be made: {problem}. Please tell the facility's admins."
+        ) from None
