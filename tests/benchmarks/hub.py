@@ -215,13 +215,19 @@ async def serve(session: aiohttp.ClientSession, names: list[str]) -> None:
     await asyncio.gather(*(start_one(name) for name in names))
 
 
+def read_tokens(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
 async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
     """Posts of activity, each by a running server's own token: many at a time, then at their pace."""
     async with hub({**KINDS["no hooks"], "looks": LOOKS}) as given:
         names = [f"user{number}" for number in range(users)]
-        async with aiohttp.ClientSession(timeout=LIMIT, headers={"Authorization": f"token {given['token']}"}) as session:
+        async with aiohttp.ClientSession(
+            timeout=LIMIT, headers={"Authorization": f"token {given['token']}"}
+        ) as session:
             await serve(session, names)
-        tokens = {name: Path(given["directory"], "tokens", name).read_text() for name in names}
+        tokens = read_tokens(Path(given["directory"], "tokens"))
         rows = {}
         async with aiohttp.ClientSession(timeout=LIMIT) as session:
 
@@ -294,7 +300,9 @@ async def show_activity(posts: int, users: int) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, nargs="*", default=[25, 100, 200], help="that come at once; none to leave it")
+    parser.add_argument(
+        "--users", type=int, nargs="*", default=[25, 100, 200], help="that come at once; none to leave it"
+    )
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--active", type=int, default=1000, help="users whose servers post activity, 0 to leave it")
     parser.add_argument("--posts", type=int, default=3000, help="of activity that come at once")

@@ -42,9 +42,7 @@ class NoProxy(Proxy):
 
     async def get_all_routes(self):
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
-        return {
-            spec: {**route, "data": {**route["data"], "last_activity": now}} for spec, route in self.routes.items()
-        }
+        return {spec: {**route, "data": {**route["data"], "last_activity": now}} for spec, route in self.routes.items()}
 
 
 class Taken:

@@ -55,8 +55,8 @@ PORT = 8888
 
 def moment(text: str) -> float:
     """Seconds of the epoch of a line of a container's log."""
-    whole, point, rest = text.partition(".")
-    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{rest.rstrip('Z') or 0}")
+    whole, rest = text.rstrip("Z").split(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{rest}")
 
 
 class Seen:
@@ -241,8 +241,12 @@ def main() -> int:
     homes = [f"claim-{user}" for user in users]
     there = {claim.metadata.name for claim in api.list_namespaced_persistent_volume_claim(namespace).items}
     if there & set(homes):
-        sys.exit(f"{', '.join(sorted(there & set(homes)))} are there already: remove them, as a first start makes a home")
-    hub_pod = api.list_namespaced_pod(namespace, label_selector="app.kubernetes.io/component=hub").items[0].metadata.name
+        sys.exit(
+            f"{', '.join(sorted(there & set(homes)))} are there already: remove them, as a first start makes a home"
+        )
+    hub_pod = (
+        api.list_namespaced_pod(namespace, label_selector="app.kubernetes.io/component=hub").items[0].metadata.name
+    )
     seen = Seen(api, namespace)
     found: dict[str, list[dict[str, float]]] = {"first": [], "again": [], "bare": []}
     like: dict[str, Any] = {}
@@ -255,7 +259,7 @@ def main() -> int:
                 raw = api.read_namespaced_pod(f"jupyter-{users[0]}", namespace)
                 like = without_hub(client.ApiClient().sanitize_for_serialization(raw))
                 list(crowd.map(stop, hubs))
-            for number in range(options.starts):
+            for _turn in range(options.starts):
                 found["bare"].append(stages(bare(api, namespace, like, seen), BARE))
                 print(f"bare: {sum(found['bare'][-1].values()):.1f} s", flush=True)
     finally:

@@ -32,16 +32,18 @@ class Hosts:
     def begin(self, pattern: str, script: str) -> subprocess.Popen[str]:
         command = ["ansible", "-i", self.inventory, pattern, "--module-name", "ansible.builtin.shell"]
         return subprocess.Popen(
-            [*command, "--args", json.dumps({"cmd": script})], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, "--args", json.dumps({"cmd": script})],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def end(self, begun: subprocess.Popen[str]) -> list[str]:
         """The lines that it has written, without Ansible's own."""
-        text, nothing = begun.communicate()
-        head, arrow, output = text.partition(">>\n")
-        if begun.returncode or "rc=0" not in head:
+        text = begun.communicate()[0]
+        if begun.returncode or "rc=0 >>\n" not in text:
             raise FaultError(text.strip()[-1000:])
-        return output.strip().splitlines()
+        return text.split("rc=0 >>\n", 1)[1].strip().splitlines()
 
     def run(self, pattern: str, script: str) -> list[str]:
         return self.end(self.begin(pattern, script))
@@ -80,13 +82,12 @@ class Fault:
 
 
 def _each(columns: str) -> str:
-    return '{range .items[*]}' + columns.replace(" ", '{" "}') + '{"\\n"}{end}'
+    return "{range .items[*]}" + columns.replace(" ", '{" "}') + '{"\\n"}{end}'
 
 
 def _until(true: str) -> str:
     return (
-        f"for try in $(seq {TRIES}); do if {true}; then date +%s.%N; exit 0; fi; sleep 0.2; done; "
-        "echo not back; exit 1"
+        f"for try in $(seq {TRIES}); do if {true}; then date +%s.%N; exit 0; fi; sleep 0.2; done; echo not back; exit 1"
     )
 
 
@@ -107,7 +108,7 @@ def container(component: str) -> Callable[[Hosts], tuple[float, float]]:
 
     def strike(hosts: Hosts) -> tuple[float, float]:
         selector = f"app.kubernetes.io/component={component}"
-        node, identity, ready = hosts.pods(selector, columns)[0].split()
+        node, identity = hosts.pods(selector, columns)[0].split()[:2]
         pods = f"{hosts.get('pods', selector)} --output=jsonpath='{_each(columns)}'"
         waits = hosts.begin(CONTROL, _until(f"{pods} 2>&1 | grep -v {identity} | grep -q ' true$'"))
         processes = f"grep -l {identity.rpartition('/')[2]} /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3"
@@ -123,7 +124,7 @@ def pod(component: str) -> Callable[[Hosts], tuple[float, float]]:
 
     def strike(hosts: Hosts) -> tuple[float, float]:
         selector = f"app.kubernetes.io/component={component}"
-        identity, ready = hosts.pods(selector, columns)[0].split()
+        identity = hosts.pods(selector, columns)[0].split()[0]
         get = hosts.get("pods", selector)
         remove = f"{get.replace(' get ', ' delete ')} --grace-period=0 --force --wait=false >/dev/null 2>&1"
         true = f"{get} --output=jsonpath='{_each(columns)}' 2>&1 | grep -v {identity} | grep -q ' true$'"
@@ -136,7 +137,7 @@ def pod(component: str) -> Callable[[Hosts], tuple[float, float]]:
 def kubelet(hosts: Hosts) -> tuple[float, float]:
     """That of the node which has the most servers."""
     nodes = [line.split()[0] for line in hosts.servers()]
-    healthy = "import urllib.request as u; u.urlopen(\"http://127.0.0.1:10248/healthz\", timeout=2)"
+    healthy = 'import urllib.request as u; u.urlopen("http://127.0.0.1:10248/healthz", timeout=2)'
     return process(max(set(nodes), key=nodes.count), "kubelet", f"python3 -c '{healthy}'")(hosts)
 
 
@@ -148,5 +149,7 @@ FAULTS = (
     Fault("gateway killed", process("gateway[0]", "haproxy", "ss -ltn | grep -q :443"), keeps_workers=False),
     Fault("kubelet killed", kubelet),
     Fault("API server killed", process(CONTROL, "kube-apiserver", f"{KUBECTL} get --raw /readyz")),
-    Fault("access point's schedd killed", process("condor_access_point[0]", "condor_schedd", "condor_q -allusers -totals")),
+    Fault(
+        "access point's schedd killed", process("condor_access_point[0]", "condor_schedd", "condor_q -allusers -totals")
+    ),
 )

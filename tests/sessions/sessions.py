@@ -133,7 +133,9 @@ class User:
             return "" if "jupyter-config-data" in get("lab").text else "not JupyterLab's page"
 
         def kernel() -> str:
-            return "" if get(f"api/kernels/{browser.session.kernel}").json()["id"] == browser.session.kernel else "another"
+            return (
+                "" if get(f"api/kernels/{browser.session.kernel}").json()["id"] == browser.session.kernel else "another"
+            )
 
         def channel() -> str:
             return self.changed(browser.run("answer(state())", PATIENCE))
@@ -143,7 +145,9 @@ class User:
 
     def changed(self, found: dict[str, Any]) -> str:
         """What is not as it was at first."""
-        return "" if all(found[name] == self.first[name] for name in ("mark", "process")) else "the kernel is another one"
+        return (
+            "" if all(found[name] == self.first[name] for name in ("mark", "process")) else "the kernel is another one"
+        )
 
     def seen(self, since: float) -> dict[str, Any]:
         found: dict[str, Any] = self.hub.run(f"answer(seen({since}))", LIMIT)
@@ -216,7 +220,9 @@ def judge_dask(fault: Fault, before: dict[str, Any], after: dict[str, Any]) -> l
     if fault.keeps_workers and after["process"] != before["process"]:
         wrong.append("Dask: the worker is another one")
     if after["long"] != "pending" or not after["answers"] or after["last"] > GRACE:
-        wrong.append(f"Dask: {after['answers']} answers, the last {after['last']} s ago, long computation {after['long']}")
+        wrong.append(
+            f"Dask: {after['answers']} answers, the last {after['last']} s ago, long computation {after['long']}"
+        )
     return wrong
 
 
@@ -272,7 +278,11 @@ def leave(users: list[User], hosts: Hosts) -> list[str]:
     wrong = []
     ends = [user for user in users if user.cluster]
     rounds = each(ends, lambda user: user.hub.run(f"answer(end({ends.index(user) % 2 == 0}))", LIMIT))
-    wrong += [f"{user.name}: the long computation has done nothing" for user, done in zip(ends, rounds, strict=True) if not done]
+    wrong += [
+        f"{user.name}: the long computation has done nothing"
+        for user, done in zip(ends, rounds, strict=True)
+        if not done
+    ]
     had = hosts.left() | {"jobs": hosts.jobs("soak[0-9]+")}
     began = time.monotonic()
     each(users, User.stop)

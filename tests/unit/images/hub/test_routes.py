@@ -69,9 +69,10 @@ async def watched(users: dict[str, Any], **traits: Any) -> AsyncIterator[tuple[r
         await runner.cleanup()
 
 
-async def until(true: Callable[[], bool], seconds: float = 10) -> bool:
-    end = asyncio.get_running_loop().time() + seconds
-    while not true() and asyncio.get_running_loop().time() < end:
+async def until(true: Callable[[], bool]) -> bool:
+    for _ in range(1000):
+        if true():
+            break
         await asyncio.sleep(0.01)
     return true()
 
