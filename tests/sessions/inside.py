@@ -107,7 +107,7 @@ def end(close):
 
 threading.Thread(target=keep_counting, daemon=True).start()
 cluster = None
-if given["cluster"]:  # noqa: F821
+if given["cluster"]:  # noqa: F821 # whoever runs this gives it
     from cmsaf_dask import HTCondorCluster
 
     # A second thread of the same core, so that it can be asked while it computes.
@@ -119,4 +119,4 @@ if given["cluster"]:  # noqa: F821
     long = client.submit(compute_long, pure=False)
     asker = threading.Thread(target=keep_asking, daemon=True)
     asker.start()
-answer(state())  # noqa: F821
+answer(state())  # noqa: F821 # whoever runs this gives it

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from faults import FAULTS, Fault, Hosts
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from faults import FAULTS, Fault, Hosts  # noqa: E402
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
 
 USERS = int(os.environ.get("SOAK_USERS", "20"))
