@@ -56,7 +56,7 @@ async def watched(users: dict[str, Any], **traits: Any) -> AsyncIterator[tuple[r
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    port = runner.addresses[0][1]
     hub = Hub(ip="127.0.0.1", port=2, routespec="/")
     config = Config({"ConfigurableHTTPProxy": {"should_start": False, "api_url": f"http://127.0.0.1:{port}", **traits}})
     proxy = routes.WatchedProxy(config=config, auth_token="x", app=SimpleNamespace(hub=hub), hub=hub)
