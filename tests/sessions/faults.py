@@ -17,6 +17,8 @@ CONTROL = "kube_control_plane[0]"
 # Tries, five a second, for what was killed to be back.
 TRIES = 1500
 SERVERS = "cmsaf.facility/server"
+# What the names of the soak's users, of their objects and of no others have in them.
+USERS = "soak"
 
 
 class FaultError(RuntimeError):
@@ -49,20 +51,17 @@ class Hosts:
         return self.end(self.begin(pattern, script))
 
     def servers(self) -> list[str]:
-        """Node, name, identity and restarts of each user's pod."""
+        """Node, name, identity and restarts of the pods of the soak's users."""
         columns = "{.spec.nodeName} {.metadata.name} {.metadata.uid} {.status.containerStatuses[0].restartCount}"
-        return sorted(self.pods(SERVERS, columns))
+        return sorted(line for line in self.pods(SERVERS, columns) if f"-{USERS}" in line)
 
     def left(self) -> dict[str, int]:
-        """How many of the servers' objects are there, by kind."""
+        """How much of the servers of the soak's users is there: their objects by kind, and jobs in the queue."""
         kinds = ("pods", "secrets", "services")
-        each = "; ".join(f"{self.get(kind, SERVERS)} --output=name | wc -l" for kind in kinds)
-        return dict(zip(kinds, map(int, self.run(CONTROL, each)), strict=True))
-
-    def jobs(self, users: str) -> int:
-        """How many jobs in the queue are of users whose names are like this."""
-        which = f"""condor_q -allusers -constraint 'regexp("^{users}$", Owner)' -af ClusterId | wc -l"""
-        return int(self.run("condor_access_point[0]", which)[0])
+        each = "; ".join(f"{self.get(kind, SERVERS)} --output=name | grep -e -{USERS} | wc -l" for kind in kinds)
+        jobs = f"""condor_q -allusers -constraint 'regexp("^{USERS}[0-9]+$", Owner)' -af ClusterId | wc -l"""
+        counts = [*self.run(CONTROL, each), *self.run("condor_access_point[0]", jobs)]
+        return dict(zip((*kinds, "jobs"), map(int, counts), strict=True))
 
     def get(self, kind: str, selector: str) -> str:
         return f"{KUBECTL} --namespace={NAMESPACE} get {kind} --selector={selector}"

@@ -79,7 +79,8 @@ def seen(since):
         good = [record for record in list(answers) if record[1] >= since]
         ends = [since, *(record[1] for record in good), time.time()]
         found["dask"] = {
-            "workers": sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()),
+            # The client's scheduler_info() is overwritten by its own heartbeat, which asks for no workers.
+            "workers": sorted(worker.name for worker in list(cluster.scheduler.workers.values())),
             "process": good[-1][2] if good else "",
             "answers": len(good),
             "last": round(ends[-1] - ends[-2], 1),

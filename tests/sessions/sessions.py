@@ -25,6 +25,7 @@ from typing import Any
 
 import requests
 from faults import FAULTS, Fault, Hosts
+from faults import USERS as NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
@@ -235,6 +236,12 @@ def figures(users: list[User], page: Watch, killed: float, before: list[Any], af
     found["dask"] = sorted(new["pause"] for old, new in with_dask)
     found["replaced"] = sum(old["process"] != new["process"] for old, new in with_dask)
     found["count"] = sorted(one["pause"] for one in after)
+    turns = [turn for watch in [page, *watches(users)] for way in watch.ways for turn in watch.since(killed, way)]
+    found["errors"] = sorted(
+        (round(turn.began - killed, 1), round(turn.ended - killed, 1), turn.way, turn.problem)
+        for turn in turns
+        if turn.problem
+    )
     return found
 
 
@@ -283,12 +290,12 @@ def leave(users: list[User], hosts: Hosts) -> list[str]:
         for user, done in zip(ends, rounds, strict=True)
         if not done
     ]
-    had = hosts.left() | {"jobs": hosts.jobs("soak[0-9]+")}
+    had = hosts.left()
     began = time.monotonic()
     each(users, User.stop)
     stopped = time.monotonic() - began
     while time.monotonic() - began < LIMIT:
-        left = hosts.left() | {"jobs": hosts.jobs("soak[0-9]+")}
+        left = hosts.left()
         if not any(left.values()):
             break
         time.sleep(2)
@@ -305,7 +312,7 @@ def main() -> int:
     names = [name for name in os.environ.get("SOAK_FAULTS", "").split(",") if name]
     settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
     hosts = Hosts(inventory)
-    users = [User(f"soak{number:02}", settings, number < CLUSTERS) for number in range(USERS)]
+    users = [User(f"{NAME}{number:02}", settings, number < CLUSTERS) for number in range(USERS)]
     outside = Hub(Session(url=settings["url"], ca=settings["ca"], user="nobody"), timeout=PATIENCE)
 
     def login_page() -> str:
