@@ -18,9 +18,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from browser import JOBS, browser_page, open_lab, picture, until  # noqa: E402
+from browser import JOBS, browser_page, open_lab, picture, until  # noqa: E402 # after what it is found by
 from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
-from playwright.sync_api import Page  # noqa: E402
+from playwright.sync_api import Page  # noqa: E402 # after what it is found by
 
 USER = "looker"
 LIMIT = 300
