@@ -134,8 +134,7 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     page.locator("body[data-jp-theme-light=false]").wait_for()
     picture(page, report / "sidebar-dark.png")
 
-    for _ in made:
-        before = len(names(page))
+    while before := len(names(page)):
         page.locator(f"{ITEM}-stop").first.click()
         until("A cluster is shut down", lambda n=before: len(names(page)) < n, LIMIT)
     found["no job left"] = until("No job is left", lambda: not hub.run(JOBS, LIMIT), LIMIT)

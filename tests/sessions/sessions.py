@@ -44,7 +44,7 @@ GRACE = 10
 LONGEST_PAUSE = 15
 # Seconds in which nothing is killed, to begin with.
 QUIET = 30
-INSIDE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
+INSIDE = (Path(__file__).parent / "files/inside.py").read_text(encoding="utf-8")
 WAYS = ("page", "kernel", "channel")
 # Of a job, in HTCondor's numbers.
 RUNNING = 2
