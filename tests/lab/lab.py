@@ -41,6 +41,18 @@ cluster = HTCondorCluster.from_name({name!r})
 with cluster.get_client() as client:
     answer(client.submit(sum, [20, 22]).result(60))
 """
+# An image that no registry has.
+NO_IMAGE = """
+import os, time
+from cmsaf_dask import HTCondorCluster
+registry = os.environ["CMSAF_WORKER_IMAGE"].partition("/")[0]
+with HTCondorCluster(cores=1, memory="512 MiB", worker_image=registry + "/cmsaf/not-there:1") as cluster:
+    cluster.scale(1)
+    end = time.monotonic() + 180
+    while "image is not to be had" not in (said := str(cluster.explain())) and time.monotonic() < end:
+        time.sleep(1)
+answer(said)
+"""
 
 ITEM = ".dask-ClusterListingItem"
 
@@ -158,6 +170,9 @@ def main() -> int:
         for name in EXAMPLES:
             found[name] = run_notebook(page, settings["url"], name, report)
             print(json.dumps({name: found[name]}), flush=True)
+        found["an image that is not there"] = hub.run(NO_IMAGE, LIMIT)
+        if "image is not to be had" not in found["an image that is not there"]:
+            sys.exit(f"An image that is not there: {found['an image that is not there']}")
         page.goto(f"{settings['url']}/user/{USER}/lab?reset")
         found["sidebar"] = sidebar(page, hub, report)
     hub.stop(LIMIT)
