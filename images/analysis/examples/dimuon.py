@@ -96,6 +96,8 @@ def plot(histogram: Hist, region: str) -> Figure:
     of_region = histogram[{"region": region}]
     varied = np.stack([of_region[{"variation": name}].values() for name in VARIATIONS])
     edges = histogram.axes["mass"].edges
+    # Chosen within the style it would be forgotten with it, and no later plot of the notebook be shown.
+    plt.get_backend()
     with plt.style.context(mplhep.style.CMS):
         figure, axes = plt.subplots(figsize=(10, 8))
         mplhep.histplot(of_region[{"variation": "nominal"}], ax=axes, color="black", label=f"{region}, nominal")
