@@ -56,9 +56,10 @@ def rook_behind(
 ) -> list[str]:
     """Return the daemons that are behind."""
     try:
-        return _rook.behind(deployments, image, version, rolled_out=rolled_out)
+        found: list[str] = _rook.behind(deployments, image, version, rolled_out=rolled_out)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise AnsibleFilterError(f"rook_behind: {error!r} in what is no list of Deployments.") from error
+    return found
 
 
 class FilterModule:

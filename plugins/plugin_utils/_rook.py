@@ -208,11 +208,15 @@ def _problem(deployment: Mapping[str, t.Any], image: str, version: str, rolled_o
         return f"is of Rook {written}, not {version}"
     wanted = spec.get("replicas", 1)
     # One that an administrator stopped for good is not waited for.
-    if rolled_out and wanted and (
-        status.get("observedGeneration", 0) < metadata["generation"]
-        or status.get("replicas", 0) != wanted
-        or status.get("updatedReplicas", 0) != wanted
-        or status.get("readyReplicas", 0) != wanted
+    if (
+        rolled_out
+        and wanted
+        and (
+            status.get("observedGeneration", 0) < metadata["generation"]
+            or status.get("replicas", 0) != wanted
+            or status.get("updatedReplicas", 0) != wanted
+            or status.get("readyReplicas", 0) != wanted
+        )
     ):
         return "is restarting"
     return ""

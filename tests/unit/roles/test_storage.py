@@ -74,7 +74,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     here = tmp_path_factory.mktemp("rendered")
     plays = []
     for role in sorted({role for role, _, _ in CASES.values()}):
-        vars_files = [ROLES / "facility/vars/main.yml", ROLES / role / "defaults/main.yml", ROLES / role / "vars/main.yml"]
+        vars_files = [
+            ROLES / "facility/vars/main.yml",
+            ROLES / role / "defaults/main.yml",
+            ROLES / role / "vars/main.yml",
+        ]
         plays.append(
             {
                 "hosts": "localhost",
@@ -148,7 +152,8 @@ def test_one_variable_opens_the_dashboard(rendered: dict[str, str]) -> None:
     assert "-m str -i hub.af.test ceph.af.test }" in ceph
     assert "use_backend ceph if { req.hdr(host),host_only -m str -i ceph.af.test }" in ceph
     assert re.search(
-        r"backend ceph\n  mode http\n  server dashboard rook-ceph-mgr-dashboard\.rook-ceph\.svc\.cluster\.local:7000 ", ceph
+        r"backend ceph\n  mode http\n  server dashboard rook-ceph-mgr-dashboard\.rook-ceph\.svc\.cluster\.local:7000 ",
+        ceph,
     )
     # Beside that, nothing is another than without it.
     added = [line for line in ceph.splitlines() if line not in plain.splitlines()]

@@ -55,8 +55,14 @@ NFS: dict[str, Any] = {"chosen": ["local", "rook", "nfs"], "nfs": {"server": "nf
 BAD = [
     ({"chosen": []}, "facility_storage: nothing. Set [local], [rook], [nfs] or several, or name the class"),
     ({"homes_class": "rook-buckets"}, "facility_storage_class: 'rook-buckets', which is for buckets. Set a class of"),
-    ({"homes_class": "rook-block"}, "facility_storage_class: 'rook-block', whose volumes nothing can mount without the"),
-    ({**NFS, "homes_class": "nfs"}, "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db"),
+    (
+        {"homes_class": "rook-block"},
+        "facility_storage_class: 'rook-block', whose volumes nothing can mount without the",
+    ),
+    (
+        {**NFS, "homes_class": "nfs"},
+        "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db",
+    ),
     (
         {**NFS, "homes_class": "nfs", "database_class": "nfs"},
         "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db",
@@ -72,7 +78,10 @@ BAD = [
     ({"metrics_port": 9283}, "rook_metrics_port: 9283. Set one from 30000 to 32766"),
     ({"metrics_port": 32767}, "rook_metrics_port: 32767. Set one from 30000 to 32766"),
     ({"scrapers": ["prometheus"]}, "rook_metrics_scrapers: 'prometheus': 'prometheus' does not appear"),
-    ({"ceph_name": "ceph.af.test", "built": True}, "facility_ceph_name: ceph.af.test, but the image of Ceph that a mirror"),
+    (
+        {"ceph_name": "ceph.af.test", "built": True},
+        "facility_ceph_name: ceph.af.test, but the image of Ceph that a mirror",
+    ),
     (
         {"ceph_name": "hub.af.test", "taken_names": ["hub.af.test"]},
         "facility_ceph_name: hub.af.test, which is another name's too. Set one of its own",
@@ -228,7 +237,7 @@ def test_the_check_of_the_site_hands_all_of_it_over() -> None:
     site = Site(
         groups={"storage": HOSTS, "kube_worker": HOSTS},
         values=hosts,
-        known=frozenset({"facility_storage", "rook_disks", "rook_mons", *defaults}),
+        known=frozenset({"facility_storage", "facility_storage_class", "rook_disks", "rook_mons", *defaults}),
         defaults={**defaults, "facility_checksums": "built", "local_storage_nfs_class": "nfs"},
     )
 
