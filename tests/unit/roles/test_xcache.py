@@ -24,6 +24,34 @@ SITE = {
     "xcache_disks": DISKS,
     "__xcache_image": {"reference": "mirror.af.test/cmsaf/xrootd@sha256:0"},
 }
+HOSTS = {"w1.af.test": "192.0.2.1", "w2.af.test": "192.0.2.2", "w3.af.test": "192.0.2.3"}
+GROUPS = {"xcache": ["w1.af.test", "w2.af.test"], "xcache_redirector": ["w1.af.test", "w3.af.test"]}
+# The site's own storage before the federation, which has to be asked by a proxy certificate, and public data by https.
+ORIGINS = [
+    {
+        "name": "storage",
+        "url": "roots://se.example.org:1094",
+        "paths": ["/store", "/local"],
+        "authentication": "token",
+        "credential": "/etc/grid/tokens/cache",
+    },
+    {
+        "name": "federation",
+        "url": "root://xrootd.example.org:1094",
+        "paths": ["/store"],
+        "authentication": "x509",
+        "credential": "/etc/grid/proxy",
+        "certificates": "/etc/grid/certificates",
+    },
+    {"name": "osdf", "url": "https://osdf.example.org:8443", "paths": ["/ospool"], "authentication": "none"},
+    {
+        "name": "facility",
+        "url": "roots://origin.af.test:2094",
+        "paths": ["/store"],
+        "authentication": "macaroon",
+    },
+]
+ALONE = {"_xcache_redirectors": []}
 
 
 def service(file: str) -> dict[str, Any]:
@@ -35,21 +63,23 @@ def service(file: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Configuration and DaemonSet of cache and origin, with and without scrapers."""
+    """ConfigMap and DaemonSet of each kind: what its pod is, its containers, and the files of its configuration."""
     here = tmp_path_factory.mktemp("rendered")
     (here / "templates").symlink_to(ROLE / "templates")
-    kinds = {
-        "cache": ("main.yml", []),
-        "origin": ("origin.yml", []),
-        "scraped": ("main.yml", SCRAPERS),
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "cache": ("main.yml", ALONE),
+        "origin": ("origin.yml", ALONE),
+        "scraped": ("main.yml", {**ALONE, "xcache_metrics_scrapers": SCRAPERS}),
+        "many": ("main.yml", {"xcache_origins": ORIGINS}),
+        "redirector": ("redirector.yml", {"xcache_origins": ORIGINS}),
     }
     tasks = [
         {
             "ansible.builtin.template": {"src": template, "dest": str(here / f"{kind}.{end}"), "mode": "0600"},
-            "vars": {**service(file), "xcache_metrics_scrapers": scrapers},
+            "vars": {**service(file), **variables},
         }
-        for kind, (file, scrapers) in kinds.items()
-        for end, template in (("yml", "daemonset.yml.j2"), ("cfg", service(file)["_xcache_template"]))
+        for kind, (file, variables) in kinds.items()
+        for end, template in (("pods", "daemonset.yml.j2"), ("files", "configmap.yml.j2"))
     ]
     play = {
         "hosts": "localhost",
@@ -59,7 +89,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "tasks": tasks,
     }
     (here / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(here / "play.yml")]
+    hosts = {name: {"ansible_host": address} for name, address in HOSTS.items()}
+    groups = {group: {"hosts": dict.fromkeys(members)} for group, members in GROUPS.items()}
+    inventory = {"all": {"hosts": {**hosts, "localhost": {"ansible_connection": "local"}}, "children": groups}}
+    (here / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", str(here / "hosts.yml"), str(here / "play.yml")]
     done = subprocess.run(
         [*command, "-e", yaml.safe_dump(SITE, default_flow_style=True, width=10**6)],
         capture_output=True,
@@ -69,14 +103,35 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     assert done.returncode == 0, done.stdout + done.stderr
     found = {}
     for kind in kinds:
-        pod = yaml.safe_load((here / f"{kind}.yml").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+        pod = yaml.safe_load((here / f"{kind}.pods").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
         containers = {one["name"]: one for one in pod["containers"]}
+        files = yaml.safe_load((here / f"{kind}.files").read_text(encoding="utf-8"))["data"]
         found[kind] = {
+            "pod": pod,
+            "containers": containers,
             "container": containers["metrics"],
             "server": containers["xrootd"],
-            "config": (here / f"{kind}.cfg").read_text(encoding="utf-8"),
+            "files": files,
+            "config": files["xrootd.cfg"],
         }
     return found
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    """What a container's variables are set to, those apart that Kubernetes knows."""
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def mounted(found: dict[str, Any], container: str) -> dict[str, str]:
+    """Places in a container, and the node's folder or file that is seen there."""
+    volumes = {one["name"]: one["hostPath"]["path"] for one in found["pod"]["volumes"] if "hostPath" in one}
+    mounts = found["containers"][container]["volumeMounts"]
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in mounts if mount["name"] in volumes}
+
+
+def lines(text: str, directive: str) -> list[str]:
+    """What follows a directive, in the order of the file."""
+    return re.findall(rf"(?m)^{re.escape(directive)} (.*)$", text)
 
 
 def options(container: dict[str, Any], name: str) -> list[str]:
@@ -118,11 +173,12 @@ def test_nobody_scrapes_who_is_not_named(rendered: dict[str, dict[str, Any]]) ->
     assert container["env"] == [address]
 
 
-def test_the_container_has_no_rights(rendered: dict[str, dict[str, Any]]) -> None:
-    for kind in ("cache", "origin"):
-        context = rendered[kind]["container"]["securityContext"]
-        assert context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
-        assert context["capabilities"] == {"drop": ["ALL"]}
+def test_the_containers_have_no_rights(rendered: dict[str, dict[str, Any]]) -> None:
+    for kind in rendered:
+        for container in rendered[kind]["containers"].values():
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_the_program_takes_what_the_role_gives_it(rendered: dict[str, dict[str, Any]]) -> None:
@@ -143,11 +199,11 @@ def test_the_program_takes_what_the_role_gives_it(rendered: dict[str, dict[str, 
 def test_an_origin_that_was_lost_is_asked_again_within_seconds_and_for_minutes(
     rendered: dict[str, dict[str, Any]],
 ) -> None:
-    environment = {one["name"]: one["value"] for one in rendered["cache"]["server"]["env"]}
+    found = environment(rendered["cache"]["server"])
     # The API server takes nothing else.
-    assert all(isinstance(value, str) for value in environment.values())
+    assert all(isinstance(value, str) for value in found.values())
     window, attempts, gave_up = (
-        int(environment[f"XRD_{name}"]) for name in ("CONNECTIONWINDOW", "CONNECTIONRETRY", "STREAMERRORWINDOW")
+        int(found[f"XRD_{name}"]) for name in ("CONNECTIONWINDOW", "CONNECTIONRETRY", "STREAMERRORWINDOW")
     )
     assert window <= 10 and gave_up <= 10 and window * attempts >= 300
     assert not [one for one in rendered["origin"]["server"]["env"] if one["name"].startswith("XRD_")]
@@ -156,3 +212,120 @@ def test_an_origin_that_was_lost_is_asked_again_within_seconds_and_for_minutes(
 def test_what_comes_from_the_disk_is_checked(rendered: dict[str, dict[str, Any]]) -> None:
     (checks,) = re.findall(r"(?m)^pfc\.cschk (.*)", rendered["cache"]["config"])
     assert set(checks.split()) == {"cache", "net"}
+
+
+def test_a_cache_alone_is_where_users_look_for_it(rendered: dict[str, dict[str, Any]]) -> None:
+    cache = rendered["cache"]
+    assert sorted(cache["files"]) == ["authdb", "xrootd.cfg"]
+    assert lines(cache["config"], "xrd.port") == ["1094"]
+    assert lines(cache["config"], "pss.origin") == ["roots://origin.af.test:1094"]
+    assert lines(cache["config"], "all.export") == ["/store r/o"]
+    assert lines(cache["config"], "oss.localroot") == ["/cache/0/facility/namespace"]
+    assert "all.role" not in cache["config"] and "CMSD_CONFIG" not in environment(cache["server"])
+    assert lines(rendered["origin"]["config"], "xrd.port") == ["1094"]
+    assert lines(rendered["origin"]["config"], "all.export") == ["/store"]
+
+
+def test_each_origin_has_a_server_with_ports_and_folders_of_its_own(rendered: dict[str, dict[str, Any]]) -> None:
+    many = rendered["many"]
+    assert list(many["containers"]) == [
+        *("xrootd", "metrics", "xrootd-federation", "metrics-federation"),
+        *("xrootd-osdf", "metrics-osdf", "xrootd-facility", "metrics-facility"),
+    ]
+    for number, origin in enumerate(ORIGINS):
+        suffix = f"-{origin['name']}" if number else ""
+        config, server = many["files"][f"xrootd{suffix}.cfg"], many["containers"][f"xrootd{suffix}"]
+        assert lines(config, "pss.origin") == [origin["url"]]
+        assert lines(config, "all.export") == [f"{path} r/o" for path in origin["paths"]]
+        places = [lines(config, "oss.localroot"), lines(config, "oss.space")]
+        assert all(f"/cache/0/{origin['name']}/" in place or f"/cache/1/{origin['name']}/" in place for place in sum(places, []))
+        port, metrics = str(1095 + number), str(9931 + number)
+        assert lines(config, "xrd.port") == [port]
+        assert server["ports"][0]["hostPort"] == int(port)
+        assert server["livenessProbe"]["exec"]["command"] == ["cmsaf-xrootd-probe", port]
+        assert re.findall(r"127\.0\.0\.1:(\d+)", config) == [metrics] * 2
+        assert options(many["containers"][f"metrics{suffix}"], "port") == [metrics]
+        assert environment(server)["XROOTD_CONFIG"].endswith(f"/xrootd{suffix}.cfg")
+        assert environment(server)["CMSD_CONFIG"].endswith(f"/cmsd{suffix}.cfg")
+    spools = [mount["name"] for one in many["containers"].values() for mount in one["volumeMounts"] if "spool" in mount["name"]]
+    assert len(set(spools)) == len(ORIGINS)
+
+
+def test_each_server_shows_its_own_credential_and_sees_no_other(rendered: dict[str, dict[str, Any]]) -> None:
+    many = rendered["many"]
+    names = ("BEARER_TOKEN_FILE", "X509_USER_PROXY", "CMSAF_WATCHED_TOKEN", "X509_CERT_FILE", "X509_CERT_DIR")
+    shown = {
+        container: {name: value for name, value in environment(one).items() if name in names}
+        for container, one in many["containers"].items()
+        if container.startswith("xrootd")
+    }
+    outside, place = "/etc/ssl/certs/ca-certificates.crt", "/etc/xrootd/origin"
+    assert shown == {
+        "xrootd": {
+            "BEARER_TOKEN_FILE": f"{place}/cache",
+            "CMSAF_WATCHED_TOKEN": f"{place}/cache",
+            "X509_CERT_FILE": outside,
+        },
+        "xrootd-federation": {"X509_USER_PROXY": f"{place}/proxy", "X509_CERT_DIR": "/etc/grid-security/certificates"},
+        "xrootd-osdf": {"X509_CERT_FILE": outside},
+        "xrootd-facility": {"BEARER_TOKEN_FILE": f"{place}/token", "X509_CERT_FILE": "/etc/xrootd/tls/ca.crt"},
+    }
+    secrets = {"/etc/xrootd/secrets": "/etc/cmsaf/xcache", "/etc/xrootd/tls": "/etc/cmsaf/tls/xcache", outside: outside}
+    disks = {"/cache/0": "/disks/one", "/cache/1": "/disks/two"}
+    assert mounted(many, "xrootd") == {**secrets, **disks, place: "/etc/grid/tokens"}
+    assert mounted(many, "xrootd-federation") == {
+        **{**secrets, **disks, place: "/etc/grid"},
+        "/etc/grid-security/certificates": "/etc/grid/certificates",
+    }
+    assert mounted(many, "xrootd-osdf") == {**secrets, **disks}
+    assert mounted(many, "xrootd-facility") == {**secrets, **disks, place: "/etc/cmsaf/xcache-origin"}
+    # Nobody needs what the node trusts where the only origin is the facility's own.
+    assert outside not in mounted(rendered["cache"], "xrootd")
+
+
+def test_origins_of_one_path_are_asked_in_their_order(rendered: dict[str, dict[str, Any]]) -> None:
+    files = rendered["many"]["files"]
+    # New files go to the first, who sends on what it does not have; hot ones are found wherever they are.
+    assert {name: lines(text, "all.export") for name, text in files.items() if name.startswith("cmsd")} == {
+        "cmsd.cfg": ["/store r/o stage", "/local r/o stage"],
+        "cmsd-federation.cfg": ["/store r/o nostage"],
+        "cmsd-osdf.cfg": ["/ospool r/o stage"],
+        "cmsd-facility.cfg": ["/store r/o nostage"],
+    }
+    assert {name: lines(text, "xrootd.redirect") for name, text in files.items() if name.startswith("xrootd")} == {
+        "xrootd.cfg": ["$node:1096 ? /store"],
+        "xrootd-federation.cfg": ["$node:1098 ? /store"],
+        "xrootd-osdf.cfg": [],
+        "xrootd-facility.cfg": [],
+    }
+    named = {"name": "CMSAF_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    assert named in rendered["many"]["server"]["env"]
+
+
+def test_caches_and_redirectors_know_each_other_and_nobody_else(rendered: dict[str, dict[str, Any]]) -> None:
+    redirector, many = rendered["redirector"], rendered["many"]
+    managers = [f"all {host}:3121" for host in GROUPS["xcache_redirector"]]
+    texts = [redirector["files"], many["files"]]
+    configs = [text for files in texts for name, text in files.items() if name.endswith(".cfg")]
+    assert [lines(text, "all.manager") for text in configs] == [managers] * len(configs)
+    assert {lines(text, "all.role")[0] for text in redirector["files"].values() if text} == {"manager"}
+    assert {lines(text, "all.role")[0] for text in many["files"].values() if text} == {"server"}
+    cluster = ["w1.af.test", "w2.af.test", "w3.af.test"]
+    assert lines(redirector["files"]["cmsd.cfg"], "cms.allow") == [f"host {host}" for host in cluster]
+    # By names that their certificates have, whatever the site's DNS makes of addresses.
+    assert redirector["pod"]["hostAliases"] == [{"ip": HOSTS[host], "hostnames": [host]} for host in cluster]
+    assert lines(redirector["files"]["cmsd.cfg"], "xrd.network") == ["rpipa"]
+    assert lines(redirector["config"], "all.export") == [f"{path} r/o" for path in ("/store", "/local", "/ospool")]
+    assert lines(redirector["config"], "xrd.port") == ["1094"]
+    assert redirector["server"]["ports"] == [{"name": "xroot", "containerPort": 1094, "hostPort": 1094}]
+    assert options(redirector["container"], "port") == ["9930"]
+
+
+def test_redirectors_take_the_caches_tokens_and_hold_nothing_else(rendered: dict[str, dict[str, Any]]) -> None:
+    redirector, cache = rendered["redirector"], rendered["many"]
+    for directive in ("all.sitename", "macaroons.secretkey", "sec.protocol", "sec.protbind", "ofs.authlib", "xrootd.tls"):
+        assert lines(redirector["config"], directive) == lines(cache["config"], directive) != []
+    assert mounted(redirector, "xrootd") == {
+        "/etc/xrootd/secrets": "/etc/cmsaf/xcache",
+        "/etc/xrootd/tls": "/etc/cmsaf/tls/xcache-redirector",
+    }
