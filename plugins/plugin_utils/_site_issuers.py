@@ -78,7 +78,11 @@ def _unserved(where: str, paths: Iterable[Any], served: Sequence[str]) -> Iterat
     for path in paths:
         if _matches(_PATH, path) and not any(_meet(path, other) for other in served):
             known = " or ".join(served)
-            yield where, f"{path!r}", f"Set a path above or below {known} (paths of xcache_origins): no other is served."
+            yield (
+                where,
+                f"{path!r}",
+                f"Set a path above or below {known} (paths of xcache_origins): no other is served.",
+            )
 
 
 def _meet(path: str, other: str) -> bool:

@@ -110,7 +110,11 @@ def _paths(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
         return
     for path in paths:
         if not _matches(_PATH, path):
-            yield where, f"{path!r}", "Set absolute paths without '..', doubled slashes or a slash at the end; not / itself."
+            yield (
+                where,
+                f"{path!r}",
+                "Set absolute paths without '..', doubled slashes or a slash at the end; not / itself.",
+            )
 
 
 def _authentication(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -133,7 +137,11 @@ def _authentication(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
             f"Set {' or '.join(f'a url of {kind}' for kind in WAYS[way])}, or {_instead(match['kind'])}: {why}.",
         )
     if way in GIVEN and not origin.get("credential"):
-        yield f"{where}.credential", "nothing", f"Set the file on the nodes of the caches that the site keeps the {way} in."
+        yield (
+            f"{where}.credential",
+            "nothing",
+            f"Set the file on the nodes of the caches that the site keeps the {way} in.",
+        )
     if way not in GIVEN and "credential" in origin:
         yield f"{where}.credential", f"{origin['credential']!r}", f"Remove it: with {way} there is none."
     if way == "macaroon" and "certificates" in origin:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cache"))
+from rendered import read, render
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLE = ROOT / "roles" / "xcache"
 DISKS = ["/disks/one", "/disks/two"]
 SCRAPERS = ["192.0.2.80", "198.51.100.0/24"]
 SITE = {
@@ -22,7 +23,6 @@ SITE = {
     "facility_registry": "mirror.af.test",
     "facility_version": "1.0.0",
     "xcache_disks": DISKS,
-    "__xcache_image": {"reference": "mirror.af.test/cmsaf/xrootd@sha256:0"},
 }
 HOSTS = {"w1.af.test": "192.0.2.1", "w2.af.test": "192.0.2.2", "w3.af.test": "192.0.2.3"}
 GROUPS = {"xcache": ["w1.af.test", "w2.af.test"], "xcache_redirector": ["w1.af.test", "w3.af.test"]}
@@ -54,18 +54,10 @@ ORIGINS = [
 ALONE = {"_xcache_redirectors": []}
 
 
-def service(file: str) -> dict[str, Any]:
-    """The variables that an entry point gives to service.yml."""
-    tasks = yaml.safe_load((ROLE / "tasks" / file).read_text(encoding="utf-8"))
-    (variables,) = [task["vars"] for task in tasks if "_xcache_component" in task.get("vars", {})]
-    return {name: value for name, value in variables.items() if name != "_xcache_hosts"}
-
-
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """ConfigMap and DaemonSet of each kind: what its pod is, its containers, and the files of its configuration."""
+    """Of each kind the pod, its containers, and the files of its configuration."""
     here = tmp_path_factory.mktemp("rendered")
-    (here / "templates").symlink_to(ROLE / "templates")
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "cache": ("main.yml", ALONE),
         "origin": ("origin.yml", ALONE),
@@ -73,46 +65,17 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "many": ("main.yml", {"xcache_origins": ORIGINS}),
         "redirector": ("redirector.yml", {"xcache_origins": ORIGINS}),
     }
-    tasks = [
-        {
-            "ansible.builtin.template": {"src": template, "dest": str(here / f"{kind}.{end}"), "mode": "0600"},
-            "vars": {**service(file), **variables},
-        }
-        for kind, (file, variables) in kinds.items()
-        for end, template in (("pods", "daemonset.yml.j2"), ("files", "configmap.yml.j2"))
-    ]
-    play = {
-        "hosts": "localhost",
-        "gather_facts": False,
-        "vars_files": [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")],
-        "vars": {"ansible_python_interpreter": sys.executable},
-        "tasks": tasks,
-    }
-    (here / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    hosts = {name: {"ansible_host": address} for name, address in HOSTS.items()}
-    groups = {group: {"hosts": dict.fromkeys(members)} for group, members in GROUPS.items()}
-    inventory = {"all": {"hosts": {**hosts, "localhost": {"ansible_connection": "local"}}, "children": groups}}
-    (here / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", str(here / "hosts.yml"), str(here / "play.yml")]
-    done = subprocess.run(
-        [*command, "-e", yaml.safe_dump(SITE, default_flow_style=True, width=10**6)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    render(here, kinds, SITE, HOSTS, GROUPS)
     found = {}
     for kind in kinds:
-        pod = yaml.safe_load((here / f"{kind}.pods").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
-        containers = {one["name"]: one for one in pod["containers"]}
-        files = yaml.safe_load((here / f"{kind}.files").read_text(encoding="utf-8"))["data"]
+        one = read(here, kind)
         found[kind] = {
-            "pod": pod,
-            "containers": containers,
-            "container": containers["metrics"],
-            "server": containers["xrootd"],
-            "files": files,
-            "config": files["xrootd.cfg"],
+            "pod": one.pod,
+            "containers": one.containers,
+            "container": one.containers["metrics"],
+            "server": one.containers["xrootd"],
+            "files": one.files,
+            "config": one.files["xrootd.cfg"],
         }
     return found
 
@@ -237,8 +200,8 @@ def test_each_origin_has_a_server_with_ports_and_folders_of_its_own(rendered: di
         config, server = many["files"][f"xrootd{suffix}.cfg"], many["containers"][f"xrootd{suffix}"]
         assert lines(config, "pss.origin") == [origin["url"]]
         assert lines(config, "all.export") == [f"{path} r/o" for path in origin["paths"]]
-        places = [lines(config, "oss.localroot"), lines(config, "oss.space")]
-        assert all(f"/cache/0/{origin['name']}/" in place or f"/cache/1/{origin['name']}/" in place for place in sum(places, []))
+        places = [*lines(config, "oss.localroot"), *lines(config, "oss.space")]
+        assert all(f"/cache/0/{origin['name']}/" in place or f"/cache/1/{origin['name']}/" in place for place in places)
         port, metrics = str(1095 + number), str(9931 + number)
         assert lines(config, "xrd.port") == [port]
         assert server["ports"][0]["hostPort"] == int(port)
@@ -247,7 +210,12 @@ def test_each_origin_has_a_server_with_ports_and_folders_of_its_own(rendered: di
         assert options(many["containers"][f"metrics{suffix}"], "port") == [metrics]
         assert environment(server)["XROOTD_CONFIG"].endswith(f"/xrootd{suffix}.cfg")
         assert environment(server)["CMSD_CONFIG"].endswith(f"/cmsd{suffix}.cfg")
-    spools = [mount["name"] for one in many["containers"].values() for mount in one["volumeMounts"] if "spool" in mount["name"]]
+    spools = [
+        mount["name"]
+        for one in many["containers"].values()
+        for mount in one["volumeMounts"]
+        if "spool" in mount["name"]
+    ]
     assert len(set(spools)) == len(ORIGINS)
 
 
@@ -274,7 +242,9 @@ def test_each_server_shows_its_own_credential_and_sees_no_other(rendered: dict[s
     disks = {"/cache/0": "/disks/one", "/cache/1": "/disks/two"}
     assert mounted(many, "xrootd") == {**secrets, **disks, place: "/etc/grid/tokens"}
     assert mounted(many, "xrootd-federation") == {
-        **{**secrets, **disks, place: "/etc/grid"},
+        **secrets,
+        **disks,
+        place: "/etc/grid",
         "/etc/grid-security/certificates": "/etc/grid/certificates",
     }
     assert mounted(many, "xrootd-osdf") == {**secrets, **disks}
@@ -323,7 +293,14 @@ def test_caches_and_redirectors_know_each_other_and_nobody_else(rendered: dict[s
 
 def test_redirectors_take_the_caches_tokens_and_hold_nothing_else(rendered: dict[str, dict[str, Any]]) -> None:
     redirector, cache = rendered["redirector"], rendered["many"]
-    for directive in ("all.sitename", "macaroons.secretkey", "sec.protocol", "sec.protbind", "ofs.authlib", "xrootd.tls"):
+    for directive in (
+        "all.sitename",
+        "macaroons.secretkey",
+        "sec.protocol",
+        "sec.protbind",
+        "ofs.authlib",
+        "xrootd.tls",
+    ):
         assert lines(redirector["config"], directive) == lines(cache["config"], directive) != []
     assert mounted(redirector, "xrootd") == {
         "/etc/xrootd/secrets": "/etc/cmsaf/xcache",

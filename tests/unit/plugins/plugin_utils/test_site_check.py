@@ -276,7 +276,10 @@ BAD = [
         changes(beside_cache(), origin_of_port(1094)),
         "xcache_port: found 1094, as xcache_origins[0].url, and w1 has both. Set another port",
     ),
-    *[(origin_without(OWN, key), f"xcache_origins[0].{key}: found nothing. Set it") for key in ("name", "url", "paths")],
+    *[
+        (origin_without(OWN, key), f"xcache_origins[0].{key}: found nothing. Set it")
+        for key in ("name", "url", "paths")
+    ],
     (origin_without(PUBLIC, "authentication"), "xcache_origins[0].authentication: found nothing. Set it"),
     (everywhere(xcache_origins=[]), "xcache_origins: found an empty list. Write the origins"),
     (everywhere(xcache_origins=["roots://a.test:1094"]), "xcache_origins[0]: found 'roots://a.test:1094'. Write name"),
@@ -312,19 +315,31 @@ BAD = [
         "xcache_origins[0].authentication: found 'password'. Set macaroon, token, x509, none",
     ),
     (origin_without(STORAGE, "credential"), "xcache_origins[0].credential: found nothing. Set the file on the nodes"),
-    (origin_without(FEDERATION, "credential"), "xcache_origins[0].credential: found nothing. Set the file on the nodes"),
+    (
+        origin_without(FEDERATION, "credential"),
+        "xcache_origins[0].credential: found nothing. Set the file on the nodes",
+    ),
     (
         origin_without(FEDERATION, "certificates"),
         "xcache_origins[0].certificates: found nothing. Set the folder of the grid's authorities",
     ),
     (origin(STORAGE, credential="token"), "xcache_origins[0].credential: found 'token'. Set the whole path of a file"),
-    (origin(STORAGE, credential="/token"), "xcache_origins[0].credential: found '/token'. Set the whole path of a file"),
+    (
+        origin(STORAGE, credential="/token"),
+        "xcache_origins[0].credential: found '/token'. Set the whole path of a file",
+    ),
     (
         origin(FEDERATION, certificates="certs/"),
         "xcache_origins[0].certificates: found 'certs/'. Set the whole path of a folder",
     ),
-    (origin(OWN, credential="/etc/x/y"), "xcache_origins[0].credential: found '/etc/x/y'. Remove it: with macaroon there"),
-    (origin(OWN, certificates="/etc/x"), "xcache_origins[0].certificates: found '/etc/x'. Remove it: the facility's own"),
+    (
+        origin(OWN, credential="/etc/x/y"),
+        "xcache_origins[0].credential: found '/etc/x/y'. Remove it: with macaroon there",
+    ),
+    (
+        origin(OWN, certificates="/etc/x"),
+        "xcache_origins[0].certificates: found '/etc/x'. Remove it: the facility's own",
+    ),
     (
         origin(STORAGE, url="https://se.example.org:443"),
         "xcache_origins[0].authentication: found 'token', and the url is of https. Set a url of roots, or authentication "
@@ -343,7 +358,10 @@ BAD = [
         origins(OWN, {**OWN, "name": "other"}),
         "xcache_origins[1].authentication: found 'macaroon' once more. The facility's own origin",
     ),
-    (group("origin"), "group origin: found 0 hosts. Put at least 1 into it, or set another authentication than macaroon"),
+    (
+        group("origin"),
+        "group origin: found 0 hosts. Put at least 1 into it, or set another authentication than macaroon",
+    ),
     (
         everywhere(xcache_origins=[STORAGE]),
         "xcache_origins: found no origin with authentication macaroon. Write the facility's own origin, or take",
@@ -360,7 +378,10 @@ BAD = [
         changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/osp"})),
         "xcache_origins: found the path /store, but users' macaroons are good for /osp and what is below it. Set path",
     ),
-    (changes(REDIRECTED, group("xcache_redirector", "m1")), "group xcache_redirector: found m1, which is not in kube_w"),
+    (
+        changes(REDIRECTED, group("xcache_redirector", "m1")),
+        "group xcache_redirector: found m1, which is not in kube_w",
+    ),
     (
         changes(REDIRECTED, everywhere(xcache_https_port=8443)),
         "xcache_https_port: found 8443, and there are hosts in xcache_redirector. Set 0",
@@ -392,9 +413,15 @@ BAD = [
         ),
         "group xcache: found 65 servers, as each host has one for each origin. Take some away",
     ),
-    (group("xcache_redirectors", "w1"), "group xcache_redirectors: found 1 host. Call it xcache_redirector: nobody looks"),
+    (
+        group("xcache_redirectors", "w1"),
+        "group xcache_redirectors: found 1 host. Call it xcache_redirector: nobody looks",
+    ),
     *[
-        (on("w1", **{name: 1}), f"{name}: found a variable that does not exist, on w1. Write {instead} into each of xca")
+        (
+            on("w1", **{name: 1}),
+            f"{name}: found a variable that does not exist, on w1. Write {instead} into each of xca",
+        )
         for name, instead in {"xcache_origin_host": "url", "xcache_origin_port": "url", "xcache_path": "paths"}.items()
     ],
     (everywhere(xcache_metrics_scrapers=["prometheus"]), "xcache_metrics_scrapers: found 'prometheus'"),
@@ -622,7 +649,9 @@ GOOD = [
     origin(PUBLIC, paths=["/store"]),
     origin(PUBLIC, url="root://xrootd.example.org:1094", paths=["/store/mc", "/store/data"]),
     origin(FEDERATION),
-    origin({key: value for key, value in FEDERATION.items() if key != "certificates"}, url="https://se.example.org:443"),
+    origin(
+        {key: value for key, value in FEDERATION.items() if key != "certificates"}, url="https://se.example.org:443"
+    ),
     origin(STORAGE),
     origin(STORAGE, certificates="/etc/grid-security/certificates"),
     changes(origins(OWN, FEDERATION, STORAGE), everywhere(xcache_origin_metrics_port=9940)),
