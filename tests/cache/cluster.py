@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,11 @@ class Cluster(Watched):
             **{address: (name, CACHE) for name, address in REDIRECTORS.items()},
             **{address: (name,) for name, address in CACHES.items()},
         }
+
+    def prepare(self, folders: Iterable[tuple[str, int, int]]) -> None:
+        super().prepare(folders)
+        # Of the cache that runs alone.
+        (self.root / "etc/xrootd/origin/token").unlink()
 
     def network(self) -> None:
         """Once: a bridge, and the hosts on it."""
@@ -240,20 +245,22 @@ class Cluster(Watched):
 
     def processes(self, host: str, program: str) -> dict[str, int]:
         """Of each container of a host the process that runs a program."""
-        above = {process.pid: name.split()[1] for name, process in self.running.items() if name.startswith(f"{host} ")}
-        parents, found = {}, {}
+        parents, named = {}, []
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError):
                 name, parent = re.findall(r"(?m)^(?:Name|PPid):\s+(.+)$", status.read_text(encoding="utf-8"))
                 parents[int(status.parent.name)] = int(parent)
                 if name == program:
-                    found[int(status.parent.name)] = ""
-        for process in found:
-            parent = process
-            while parent in parents and not found[process]:
-                parent = parents[parent]
-                found[process] = above.get(parent, "")
-        return {container: process for process, container in found.items() if container}
+                    named.append(int(status.parent.name))
+        boxes = {process.pid: name.split()[1] for name, process in self.running.items() if name.startswith(f"{host} ")}
+        found = {}
+        for process in named:
+            above = process
+            while above in parents and above not in boxes:
+                above = parents[above]
+            if above in boxes:
+                found[boxes[above]] = process
+        return found
 
     def seen(self, process: int) -> bytes:
         """All that a server can read of what its client may show: environment, and files of the credentials' folder."""
