@@ -63,9 +63,10 @@ def xcache_servers(
 ) -> list[dict[str, t.Any]]:
     """Return the servers in the order of their origins."""
     try:
-        return _xcache.servers(origins, int(port), int(metrics_port), macaroon, authority)
+        made: list[dict[str, t.Any]] = _xcache.servers(origins, int(port), int(metrics_port), macaroon, authority)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"xcache_servers: {error!r} in {origins!r}. See xcache_origins.") from error
+    return made
 
 
 class FilterModule:
