@@ -17,10 +17,10 @@ __all__ = ["KEYS", "OPTIONAL", "mistakes", "own_mistakes"]
 
 KEYS = ("name", "url", "paths", "authentication", "credential", "certificates")
 OPTIONAL = ("credential", "certificates")
-# Ways to show who the cache is, and the kinds of URL that XRootD's own client can do each of them with.
+# Ways to show who the cache is, and the kinds of URL that XRootD's own client does each of them with.
 WAYS: dict[str, tuple[str, ...]] = {
     "macaroon": ("roots",),
-    "token": ("roots",),
+    "token": ("roots", "https"),
     "x509": ("root", "roots", "https"),
     "none": ("root", "roots", "https"),
 }
@@ -93,11 +93,10 @@ def _words(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
     if "name" in origin and not _matches(_NAME, origin["name"]):
         yield f"{where}.name", f"{origin['name']!r}", "Set at most 24 lower-case letters, digits and hyphens."
     if "url" in origin and not (_matches(_URL, origin["url"]) and _port(origin["url"]) < 65536):
-        yield (
-            f"{where}.url",
-            f"{origin['url']!r}",
-            "Set roots://host:port, root://host:port or https://host:port, with nothing behind the port.",
-        )
+        fix = "Set roots://host:port, root://host:port or https://host:port, with nothing behind the port."
+        if str(origin["url"]).startswith("pelican://"):
+            fix = "Set https://host:port of its director or origin: XRootD's packages have no client for pelican."
+        yield f"{where}.url", f"{origin['url']!r}", fix
     for key, pattern, kind in (("credential", _FILE, "file"), ("certificates", _FOLDER, "folder")):
         if key in origin and not _matches(pattern, origin[key]):
             yield f"{where}.{key}", f"{origin[key]!r}", f"Set the whole path of a {kind} on the nodes of the caches."
@@ -126,15 +125,10 @@ def _authentication(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
         return
     match = _URL.fullmatch(url) if isinstance(url, str) else None
     if match and match["kind"] not in WAYS[way]:
-        why = (
-            "XRootD 6.2's client sends no token over https"
-            if match["kind"] == "https"
-            else "a token goes over TLS alone"
-        )
         yield (
             f"{where}.authentication",
             f"{way!r}, and the url is of {match['kind']}",
-            f"Set {' or '.join(f'a url of {kind}' for kind in WAYS[way])}, or {_instead(match['kind'])}: {why}.",
+            f"Set {' or '.join(f'a url of {kind}' for kind in WAYS[way])}, or {_instead(match['kind'])}: {_why(way)}.",
         )
     if way in GIVEN and not origin.get("credential"):
         yield (
@@ -153,6 +147,10 @@ def _authentication(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
     # The client's library for GSI reads no other than a folder of them.
     if way == "x509" and match and match["kind"] != "https" and not origin.get("certificates"):
         yield f"{where}.certificates", "nothing", "Set the folder of the grid's authorities on the nodes of the caches."
+
+
+def _why(way: str) -> str:
+    return "the role makes a macaroon for the facility's own origin alone" if way == "macaroon" else "it goes by TLS alone"
 
 
 def _instead(kind: str) -> str:

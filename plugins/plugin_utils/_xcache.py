@@ -65,8 +65,9 @@ def _trusts_host(origin: _Origin) -> bool:
 def _environment(origin: _Origin, credential: str, authority: str) -> dict[str, str]:
     shown = _SHOWN[origin["authentication"]]
     environment = {shown: f"{CREDENTIALS}/{posixpath.basename(credential)}"} if shown else {}
-    if origin["authentication"] == "token":
-        # The role restarts the server for a macaroon that it made anew; nobody tells it of a token of the site.
+    if origin["authentication"] == "token" and not origin["url"].startswith("https:"):
+        # A server keeps to the token of the login. The role restarts it for a macaroon that it made anew; nobody tells it of a
+        # token of the site. By https each request has the token that is in the file.
         environment["CMSAF_WATCHED_TOKEN"] = environment[shown]
     if origin.get("certificates"):
         environment["X509_CERT_DIR"] = AUTHORITIES

@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -23,11 +24,13 @@ from kinds import (
     GRID,
     GRID_PORT,
     ORIGIN,
+    ORIGINS,
     PUBLIC,
     PUBLIC_PORT,
     REDIRECTORS,
     STORAGE,
     STORAGE_PORT,
+    WEB_PORT,
 )
 from lab import FRONT, PROGRAMS, SERVER, USER, Authority, empty, environment, private, run
 from watched import LIMIT, Watched
@@ -38,6 +41,7 @@ AUTHORITIES = "/etc/grid-security/certificates"
 WAIT = 40
 # Mounts what the container sees, and becomes its program; without the lab's environment.
 BOX = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+# Public files, and files for who shows a token that it knows.
 NGINX = """\
 worker_processes 1;
 daemon off;
@@ -45,13 +49,19 @@ pid /run/nginx-public.pid;
 error_log /dev/stderr;
 events {{ worker_connections 256; }}
 http {{
-    access_log {log} combined;
+    log_format shown '$status $request_method $uri $http_authorization';
+    access_log /tmp/web.log shown;
+    ssl_certificate /etc/public/tls.crt;
+    ssl_certificate_key /etc/public/tls.key;
+    map $http_authorization $known {{ default 0; include /etc/public/tokens; }}
     server {{
-        listen {port} ssl;
-        server_name {name};
-        ssl_certificate /etc/public/tls.crt;
-        ssl_certificate_key /etc/public/tls.key;
+        listen {public} ssl;
         root /outside/public;
+    }}
+    server {{
+        listen {web} ssl;
+        root /outside/web;
+        if ($known = 0) {{ return 403; }}
     }}
 }}
 """
@@ -66,6 +76,16 @@ all.export /grid r/o
 oss.localroot /outside/grid
 xrootd.trace login
 """
+
+
+def processes() -> dict[int, tuple[str, int]]:
+    """Names and parents of all processes."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            name, parent = re.findall(r"(?m)^(?:Name|PPid):\s+(.+)$", status.read_text(encoding="utf-8"))
+            found[int(status.parent.name)] = name, int(parent)
+    return found
 
 
 class Host:
@@ -128,14 +148,20 @@ class Cluster(Watched):
         """What roles pki and xcache put on a host, and what the site does."""
         for role in ("xcache", "xcache-redirector"):
             self.certify(host.place(f"/etc/cmsaf/tls/{role}"))
-        for path in ("/etc/cmsaf/xcache", "/etc/cmsaf/xcache-origin", "/etc/site/token", "/etc/site/proxy"):
+        for path in (
+            "/etc/cmsaf/xcache",
+            "/etc/cmsaf/xcache-origin",
+            "/etc/site/token",
+            "/etc/site/web",
+            "/etc/site/proxy",
+        ):
             host.place(path).mkdir(parents=True)
         private(host.place("/etc/cmsaf/xcache/macaroon-secret"), self.secrets[CACHE], SERVER)
         self.token(ORIGIN, host.place("/etc/cmsaf/xcache-origin/token"), SERVER)
         host.place(TRUST).parent.mkdir(parents=True)
         host.place(TRUST).write_bytes(self.world.certificate)
         self.authorities(host.place(AUTHORITIES))
-        for origin in ("facility", "storage", "public", "grid"):
+        for origin in ("facility", *(one["name"] for one in ORIGINS)):
             empty(host.place(f"/var/cache/xcache/{origin}"))
         run("chown", "-R", f"{SERVER}:{SERVER}", str(host.place("/var/cache/xcache")))
 
@@ -164,7 +190,7 @@ class Cluster(Watched):
             variables = {**PROGRAMS, "HOME": "/var/spool/xrootd", "CMSAF_NODE": host, **environment(container)}
             # The archive may have another release than the image.
             variables.pop("XROOTD_FLOOR")
-            program = [*self.chroot(SERVER), "cmsaf-xrootd"]
+            program = [*self.chroot(SERVER), "/usr/local/bin/cmsaf-xrootd"]
             argv = [*there.inside, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
             with self.log(f"{host}-{name}").open("ab") as output:
                 self.running[f"{host} {name}"] = subprocess.Popen(
@@ -198,41 +224,44 @@ class Cluster(Watched):
 
     def up(self, caches: str, redirectors: str, hosts: int = 1) -> None:
         """Start all of them, with so many redirectors, and wait until these know all servers."""
-        for host in list(REDIRECTORS)[:hosts]:
+        fronts = {host: self.log(f"{host}-xrootd") for host in list(REDIRECTORS)[:hosts]}
+        since = {host: log.stat().st_size if log.exists() else 0 for host, log in fronts.items()}
+        for host in fronts:
             self.run_pod(host, redirectors)
         for host in CACHES:
             self.run_pod(host, caches)
         servers = [name for name in self.rendered(caches).containers if name.startswith("xrootd")]
-        for host in list(REDIRECTORS)[:hosts]:
+        for host in fronts:
             for cache in CACHES:
-                self.joined(host, cache, len(servers))
+                self.joined(host, cache, since[host], len(servers))
 
-    def joined(self, redirector: str, cache: str, servers: int = 1, since: int = 0) -> None:
-        """Wait until a redirector has taken up a cache's servers, as its log says from a place on."""
-        pattern = re.compile(
-            rf"Protocol: \S+ {re.escape(cache)}:\d+ logged in\.|Protocol: \S+@{re.escape(cache)}\S* logged in\."
-        )
-        enabled = b"manager service enabled"
+    def joined(self, redirector: str, cache: str, since: int, servers: int = 1) -> None:
+        """Wait until a redirector serves and has taken up a cache's servers, as its log says from a place on."""
         log = self.log(f"{redirector}-xrootd")
+        self.said(log, "manager service enabled", 0)
+        # Names of its own domain are short there.
+        for _server in range(servers):
+            since = self.said(log, rf"server\.\S+@{cache.split('.')[0]}\b\S* logged in\.", since)
+
+    def said(self, log: Path, pattern: str, since: int) -> int:
+        """Wait until a log says something from a place on; the place behind it."""
         end = time.monotonic() + WAIT
-        while True:
-            said = log.read_bytes()
-            if enabled in said and len(set(pattern.findall(said[since:].decode(errors="replace")))) >= servers:
-                return
-            assert time.monotonic() < end, (
-                f"{cache} is not known to {redirector}:\n{said[-3000:].decode(errors='replace')}"
-            )
+        while not (found := re.compile(pattern.encode()).search(log.read_bytes(), since)):
+            assert time.monotonic() < end, f"{pattern} is not in {log}:\n{log.read_text(errors='replace')[-3000:]}"
             time.sleep(0.1)
+        return found.end()
 
     def kill_host(self, host: str) -> float:
         """All that runs there is killed with -9, at once; when that was."""
-        ended = [self.running.pop(name) for name in list(self.running) if name.startswith(f"{host} ")]
+        ended = {self.running[name].pid: name for name in self.running if name.startswith(f"{host} ")}
         assert ended, f"nothing runs on {host}"
-        for process in ended:
-            process.kill()
+        # The first process of a container, whose end is that of all others there.
+        for process, (_name, parent) in processes().items():
+            if parent in ended:
+                os.kill(process, signal.SIGKILL)
         at = time.monotonic()
-        for process in ended:
-            process.wait()
+        for name in ended.values():
+            self.running.pop(name).wait()
         return at
 
     def down(self) -> None:
@@ -243,22 +272,16 @@ class Cluster(Watched):
             for folder in self.hosts[host].place("/var/cache/xcache").iterdir():
                 empty(folder)
 
-    def processes(self, host: str, program: str) -> dict[str, int]:
-        """Of each container of a host the process that runs a program."""
-        parents, named = {}, []
-        for status in Path("/proc").glob("[0-9]*/status"):
-            with contextlib.suppress(OSError):
-                name, parent = re.findall(r"(?m)^(?:Name|PPid):\s+(.+)$", status.read_text(encoding="utf-8"))
-                parents[int(status.parent.name)] = int(parent)
-                if name == program:
-                    named.append(int(status.parent.name))
+    def servers(self, host: str) -> dict[str, int]:
+        """Of each container of a host the process of its xrootd."""
+        known = processes()
         boxes = {process.pid: name.split()[1] for name, process in self.running.items() if name.startswith(f"{host} ")}
         found = {}
-        for process in named:
+        for process, (name, _parent) in known.items():
             above = process
-            while above in parents and above not in boxes:
-                above = parents[above]
-            if above in boxes:
+            while above in known and above not in boxes:
+                above = known[above][1]
+            if name == "xrootd" and above in boxes:
                 found[boxes[above]] = process
         return found
 
@@ -286,7 +309,7 @@ class Cluster(Watched):
         (self.root / "outside").mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(self.root / "outside"))
         self.secrets[STORAGE] = self.tokens.generate_secret()
-        private(self.root / "etc/xrootd/storage-secret", self.secrets[STORAGE], SERVER)
+        private(self.root / "etc/xrootd/secrets/storage", self.secrets[STORAGE], SERVER)
         for folder, authority, name in (
             ("etc/storage", self.world, STORAGE),
             ("etc/public", self.world, PUBLIC),
@@ -302,7 +325,7 @@ class Cluster(Watched):
         text = (self.root / "etc/xrootd/cmsaf/origin.cfg").read_text(encoding="utf-8")
         for old, new in (
             ("/etc/xrootd/tls/tls", "/etc/storage/tls"),
-            ("/etc/xrootd/origin-secret", "/etc/xrootd/storage-secret"),
+            ("/etc/xrootd/secrets/origin", "/etc/xrootd/secrets/storage"),
             ("BENCH-ORIGIN", "STORAGE"),
             ("oss.localroot /data", "oss.localroot /outside/storage"),
             ("/origin\n", "/storage\n"),
@@ -317,8 +340,9 @@ class Cluster(Watched):
             for folder in ("var/spool/xrootd", "run/xrootd"):
                 (self.root / folder / name).mkdir(parents=True, exist_ok=True)
                 os.chown(self.root / folder / name, SERVER, SERVER)
-        nginx = NGINX.format(port=PUBLIC_PORT, name=PUBLIC, log="/tmp/public-access.log")
+        nginx = NGINX.format(public=PUBLIC_PORT, web=WEB_PORT)
         (self.root / "etc/public/nginx.conf").write_text(nginx, encoding="utf-8")
+        self.web_token("first")
 
     def start_outside(self) -> None:
         for name in ("storage", "grid"):
@@ -333,6 +357,16 @@ class Cluster(Watched):
         made = self.mint(STORAGE, "STORAGE", "/store", seconds)
         private(coming, made.encode(), SERVER)
         coming.rename(path)
+
+    def web_token(self, token: str) -> None:
+        """What the web server wants to see, and what the caches have."""
+        (self.root / "etc/public/tokens").write_text(f'"Bearer {token}" 1;\n', encoding="ascii")
+        for host in CACHES:
+            path = self.hosts[host].place("/etc/site/web/token")
+            private(path.with_suffix(".coming"), f"{token}\n".encode(), SERVER)
+            path.with_suffix(".coming").rename(path)
+        if "public" in self.running:
+            run("chroot", str(self.root), "nginx", "-c", "/etc/public/nginx.conf", "-s", "reload")
 
     def proxy(self, path: Path) -> None:
         """A proxy certificate, made by XRootD's own tool of a user's certificate."""

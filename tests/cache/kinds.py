@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the lab runs, as role xcache makes it: python3 kinds.py FOLDER writes it there.
 
-A cache alone with its origin; caches of one origin behind redirectors; and caches of four origins of different kinds.
+A cache alone with its origin; caches of one origin behind redirectors; and caches of five origins of different kinds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ORIGIN, CACHE = "origin.bench.test", "xcache.bench.test"
 RELAY, BEHIND = 2094, 3094
 # Origins of others.
 STORAGE, PUBLIC, GRID = "storage.bench.test", "public.bench.test", "grid.bench.test"
-STORAGE_PORT, PUBLIC_PORT, GRID_PORT = 4094, 8443, 5094
+STORAGE_PORT, PUBLIC_PORT, WEB_PORT, GRID_PORT = 4094, 8443, 8444, 5094
 REDIRECTORS = {"redirector1.bench.test": "10.99.0.2", "redirector2.bench.test": "10.99.0.3"}
 CACHES = {"cache1.bench.test": "10.99.0.11", "cache2.bench.test": "10.99.0.12"}
 
@@ -39,6 +39,13 @@ ORIGINS: list[dict[str, Any]] = [
     },
     OWN,
     {"name": "public", "url": f"https://{PUBLIC}:{PUBLIC_PORT}", "paths": ["/public"], "authentication": "none"},
+    {
+        "name": "web",
+        "url": f"https://{PUBLIC}:{WEB_PORT}",
+        "paths": ["/web"],
+        "authentication": "token",
+        "credential": "/etc/site/web/token",
+    },
     {
         "name": "grid",
         "url": f"root://{GRID}:{GRID_PORT}",

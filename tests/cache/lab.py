@@ -213,18 +213,17 @@ class Lab:
         (root / "etc/hosts").write_text(hosts, encoding="utf-8")
         for place in ("proc", "dev"):
             run("mount", "--bind", f"/{place}", str(root / place))
-        for name in ("data", "cache", "tmp", "run", "etc/xrootd", "user"):
+        own = [f"etc/xrootd/{name}" for name in ("tls", "secrets", "origin", "cmsaf")]
+        for name in ("data", "cache", "tmp", "run", "user", *own):
             (root / name).mkdir(exist_ok=True)
             run("mount", "-t", "tmpfs", "-o", "mode=1777" if name == "tmp" else "mode=755", "none", str(root / name))
-        for name in ("tls", "secrets", "origin", "cmsaf"):
-            (root / "etc/xrootd" / name).mkdir(exist_ok=True)
         for name in ("var/spool/xrootd", "run/xrootd"):
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "etc/xrootd/cmsaf/authdb").write_text("", encoding="utf-8")
         self.certify(root / "etc/xrootd/tls")
         for name, place in ((ORIGIN, "origin"), (CACHE, "cache")):
             self.secrets[name] = self.tokens.generate_secret()
-            private(root / f"etc/xrootd/{place}-secret", self.secrets[name], SERVER)
+            private(root / f"etc/xrootd/secrets/{place}", self.secrets[name], SERVER)
         self.token(ORIGIN, root / "etc/xrootd/origin/token", SERVER)
         self.token(CACHE, root / "user/cache", USER)
         self.token(ORIGIN, root / "user/origin", USER)
@@ -277,7 +276,7 @@ class Lab:
         """The role's files; the two servers keep their things apart, and the origin listens behind the relay."""
         for name in ("origin", "cache"):
             text = self.rendered(name).files["xrootd.cfg"]
-            text = text.replace("/etc/xrootd/secrets/macaroon-secret", f"/etc/xrootd/{name}-secret")
+            text = text.replace("/etc/xrootd/secrets/macaroon-secret", f"/etc/xrootd/secrets/{name}")
             text = re.sub(r"(?m)^(all\.(?:adminpath|pidpath) \S+)", rf"\1/{name}", text)
             # There is nobody to tell.
             text = re.sub(r"(?m)^(xrd\.report|xrootd\.mongstream) .*\n", "", text)

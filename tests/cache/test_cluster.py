@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cluster import Cluster
 from kinds import CACHES, REDIRECTORS
 from lab import CACHE, MIB, SERVER, USER, run
-from watched import LIMIT
 
 PAUSE = 0.01
 SIZE = 8 * MIB
@@ -52,7 +50,7 @@ def lab() -> Iterator[Cluster]:
 
 def stock(lab: Cluster) -> None:
     """Files of others' origins. Readers compare with what is in /data under the path that the cache serves."""
-    for origin in ("public", "grid"):
+    for origin in ("public", "web", "grid"):
         folder = lab.root / f"outside/{origin}/{origin}"
         folder.mkdir(parents=True)
         for number in range(2):
@@ -72,7 +70,7 @@ def alike(lab: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture
 def several(lab: Cluster) -> Iterator[Cluster]:
-    """Two caches of four origins, and a redirector."""
+    """Two caches of five origins, and a redirector."""
     lab.start_outside()
     for host in CACHES:
         lab.storage_token(lab.hosts[host].place("/etc/site/token/storage"), 20 * 3600)
@@ -113,7 +111,7 @@ def test_files_are_spread_and_read_where_they_are(alike: Cluster) -> None:
         since = alike.log(f"{redirector}-xrootd").stat().st_size
         alike.run_pod(redirector, "redirectors")
         for cache in CACHES:
-            alike.joined(redirector, cache, since=since)
+            alike.joined(redirector, cache, since)
     before = alike.relay.sent
     alike.reading(HOT, clients=8).well()
     assert alike.relay.sent - before < MIB, "redirectors that were new did not find what caches have"
@@ -140,7 +138,7 @@ def test_a_cache_is_killed(alike: Cluster, what: str) -> None:
     if what == "host":
         fault = alike.kill_host(FIRST)
     else:
-        os.kill(alike.processes(FIRST, "xrootd")["xrootd"], signal.SIGKILL)
+        os.kill(alike.servers(FIRST)["xrootd"], signal.SIGKILL)
         fault = time.monotonic()
     new = alike.reading(lost, clients=2)
     reading.well()
@@ -154,7 +152,7 @@ def test_a_cache_is_killed(alike: Cluster, what: str) -> None:
     if what == "host":
         since = alike.log(f"{REDIRECTOR}-xrootd").stat().st_size
         alike.run_pod(FIRST, "caches")
-        alike.joined(REDIRECTOR, FIRST, since=since)
+        alike.joined(REDIRECTOR, FIRST, since)
     else:
         # Ended as a whole, as Kubernetes wants it to start it again.
         assert alike.running.pop(f"{FIRST} xrootd").wait(20) != 0
@@ -214,23 +212,24 @@ def test_tokens_are_checked_at_redirector_and_cache(alike: Cluster) -> None:
 
 def test_nobody_else_is_given_readers(alike: Cluster) -> None:
     """A host that is no cache of the inventory cannot make itself one."""
-    address = REDIRECTORS[REDIRECTOR]
-    with socket.create_connection((address, 3121), timeout=5) as stranger:
-        stranger.settimeout(20)
-        assert stranger.recv(1) == b"", "the redirector talks to a stranger"
-    inside = alike.hosts[FIRST].inside
-    program = f"import socket; s = socket.create_connection(('{address}', 3121)); s.settimeout(3); s.recv(1)"
-    # A cache is waited for until it says who it is.
-    with pytest.raises(SystemExit, match="timed out"):
-        run(*inside, "python3", "-c", program)
+    log = alike.log(f"{REDIRECTOR}-xrootd")
+    asks = f"import socket; socket.create_connection(('{REDIRECTORS[REDIRECTOR]}', 3121), 5).recv(1)"
+    for inside, words in (
+        ([], "Unable to accept TCP connection from origin.bench.test; permission denied"),
+        # A cache is listened to, and has to say who it is.
+        (alike.hosts[FIRST].inside, "@cache1 terminated login not received"),
+    ):
+        since = log.stat().st_size
+        run(*inside, "python3", "-c", asks)
+        alike.said(log, words, since)
 
 
-def test_origins_of_four_kinds(several: Cluster) -> None:
-    public, grid = ([f"/{name}/{number:03}" for number in range(2)] for name in ("public", "grid"))
+def test_origins_of_five_kinds(several: Cluster) -> None:
+    public, web, grid = ([f"/{name}/{number:03}" for number in range(2)] for name in ("public", "web", "grid"))
     several.token(CACHE, several.root / "user/all", USER, prefix="/")
     figures = {}
     before = several.relay.sent
-    for name, paths in (("token", MORE), ("https", public), ("x509", grid)):
+    for name, paths in (("token", MORE), ("https", public), ("https, token", web), ("x509", grid)):
         began = time.monotonic()
         several.reading(paths, clients=2, token="/user/all").well()
         figures[name] = time.monotonic() - began
@@ -242,7 +241,7 @@ def test_origins_of_four_kinds(several: Cluster) -> None:
     several.settled()
     sent = several.relay.sent - before
     assert bytes_of(COLD) <= sent <= 1.1 * bytes_of(COLD)
-    for origin, paths in (("storage", MORE), ("facility", COLD), ("public", public), ("grid", grid)):
+    for origin, paths in (("storage", MORE), ("facility", COLD), ("public", public), ("web", web), ("grid", grid)):
         held = spread(several, origin)
         assert held[FIRST] | held[SECOND] == set(paths), origin
         assert not held[FIRST] & held[SECOND], origin
@@ -250,10 +249,10 @@ def test_origins_of_four_kinds(several: Cluster) -> None:
     for name in OUTSIDE:
         several.stop(name)
     before = several.relay.sent
-    several.reading([*MORE, *public, *grid, *COLD], clients=8, token="/user/all").well()
+    several.reading([*MORE, *public, *web, *grid, *COLD], clients=8, token="/user/all").well()
     several.start_outside()
     assert several.relay.sent - before < MIB
-    several.say("origins of four kinds", **figures, origin_sent=f"{sent / bytes_of(COLD):.2f} of what it was asked for")
+    several.say("origins of five kinds", **figures, origin_sent=f"{sent / bytes_of(COLD):.2f} of what it was asked for")
 
 
 def test_what_no_origin_has_is_missing(several: Cluster) -> None:
@@ -265,30 +264,42 @@ def test_what_no_origin_has_is_missing(several: Cluster) -> None:
 
 def test_each_origin_sees_its_own_credential_alone(several: Cluster) -> None:
     """Nothing that the cache shows to one origin comes to another."""
-    several.reading([*MORE[:1], *COLD[:1], "/grid/000", "/public/000"], token="/user/all").well()
-    shown = [several.hosts[FIRST].place(path) for path in ("/etc/site/token/storage", "/etc/cmsaf/xcache-origin/token")]
-    texts = [path.read_bytes().strip() for path in shown]
+    several.token(CACHE, several.root / "user/all", USER, prefix="/")
+    several.reading([*MORE[:1], *COLD[:1], "/grid/000", "/public/000", "/web/000"], token="/user/all").well()
+    places = {
+        "xrootd": "/etc/site/token/storage",
+        "xrootd-facility": "/etc/cmsaf/xcache-origin/token",
+        "xrootd-web": "/etc/site/web/token",
+        "xrootd-grid": "/etc/site/proxy/x509",
+    }
     for host in CACHES:
-        for name, process in several.processes(host, "xrootd").items():
-            seen = [text for text in texts if text in several.seen(process)]
-            wanted = {"xrootd": [texts[0]], "xrootd-facility": [texts[1]]}
-            assert seen == wanted.get(name, []), f"{name} sees what is not for its origin"
-    access = (several.root / "tmp/public-access.log").read_bytes()
-    assert b"GET /public/000" in access and not any(text in access for text in texts)
+        texts = {name: several.hosts[host].place(place).read_bytes().strip() for name, place in places.items()}
+        servers = several.servers(host)
+        assert sorted(servers) == sorted([*places, "xrootd-public"])
+        for name, process in servers.items():
+            seen = [other for other, text in texts.items() if text in several.seen(process)]
+            assert seen == ([name] if name in texts else []), f"{name} sees what is for {seen}"
+    web = (several.root / "tmp/web.log").read_text(encoding="utf-8")
+    assert "200 GET /web/000 Bearer first" in web or "206 GET /web/000 Bearer first" in web
+    assert not re.search(r"/public/\S+ [^-]", web), "public files were asked for with a token"
 
 
 def test_a_token_that_the_site_renews(several: Cluster) -> None:
     """The storage judges each open by the token of the login: the cache has to log in with each new one."""
     tokens = [several.hosts[host].place("/etc/site/token/storage") for host in CACHES]
+    since = {host: several.log(f"{host}-xrootd").stat().st_size for host in CACHES}
     for token in tokens:
         several.storage_token(token, 45)
     ends = time.monotonic() + 45
-    waits(several, "is another one", len(CACHES))
+    for host in CACHES:
+        several.said(several.log(f"{host}-xrootd"), "is another one", since[host])
     several.reading(MORE[:2], clients=2).well()
+    since = {host: several.log(f"{host}-xrootd").stat().st_size for host in CACHES}
     for token in tokens:
         several.storage_token(token, 20 * 3600)
     reading = several.reading(MORE * 16, clients=2)
-    waits(several, "is another one", 2 * len(CACHES))
+    for host in CACHES:
+        several.said(several.log(f"{host}-xrootd"), "is another one", since[host])
     time.sleep(max(0, ends - time.monotonic()) + 1)
     before = several.relay.sent
     # Not in any cache yet, and the first token has ended.
@@ -298,9 +309,13 @@ def test_a_token_that_the_site_renews(several: Cluster) -> None:
     several.say("a token renewed", longest_pause=longest_pause(reading.good, reading.good[0]))
 
 
-def waits(lab: Cluster, words: str, times: int) -> None:
-    """Wait until the caches' logs have said so."""
-    end = time.monotonic() + LIMIT
-    while sum(lab.log(f"{host}-xrootd").read_text(errors="replace").count(words) for host in CACHES) < times:
-        assert time.monotonic() < end
-        time.sleep(0.2)
+def test_a_token_of_https_that_the_site_renews(several: Cluster) -> None:
+    """Each request has what is in the file: nothing restarts."""
+    several.token(CACHE, several.root / "user/all", USER, prefix="/")
+    several.reading(["/web/000"], token="/user/all").well()
+    several.web_token("second")
+    several.reading(["/web/001"], token="/user/all").well()
+    assert "Bearer second" in (several.root / "tmp/web.log").read_text(encoding="utf-8")
+    logs = [several.log(f"{host}-xrootd-web").read_text(errors="replace") for host in CACHES]
+    assert not any("is another one" in log for log in logs)
+    several.web_token("first")

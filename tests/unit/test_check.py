@@ -39,7 +39,7 @@ BAD: dict[str, Any] = {
     "xcache_origins": [
         {
             "name": "se",
-            "url": "https://se.example.org:443",
+            "url": "root://se.example.org:1094",
             "paths": ["/store"],
             "authentication": "token",
             "credential": "/etc/grid/token",
@@ -69,7 +69,7 @@ MISTAKES = [
     r"jupyterhub_sessions\.longest: found 1209600 seconds\. Set at most 604800",
     r"gateway_maxconn: found a value of another type",
     r"xcache_origin_host: found a variable that does not exist, on .*\. Write url into each of xcache_origins instead",
-    r"xcache_origins\[0\]\.authentication: found 'token', and the url is of https\. Set a url of roots, or authentication",
+    r"xcache_origins\[0\]\.authentication: found 'token', and the url is of root\. Set a url of roots or a url of",
 ]
 
 

@@ -296,7 +296,6 @@ BAD = [
             "roots://origin.af.test:1094//store",
             "roots://origin.af.test:0",
             "roots://origin.af.test:65536",
-            "pelican://osg-htc.org:443",
             "http://origin.af.test:80",
             "roots://a b:1094",
             "roots://origin.af.test:1094\nofs.authorize 0",
@@ -341,14 +340,18 @@ BAD = [
         "xcache_origins[0].certificates: found '/etc/x'. Remove it: the facility's own",
     ),
     (
-        origin(STORAGE, url="https://se.example.org:443"),
-        "xcache_origins[0].authentication: found 'token', and the url is of https. Set a url of roots, or authentication "
-        "to x509 or none: XRootD 6.2's client sends no token over https",
+        origin(PUBLIC, url="pelican://osg-htc.org:443"),
+        "xcache_origins[0].url: found 'pelican://osg-htc.org:443'. Set https://host:port of its director or origin: XRootD's",
     ),
     (
         origin(STORAGE, url="root://se.example.org:1094"),
-        "xcache_origins[0].authentication: found 'token', and the url is of root. Set a url of roots, or authentication "
-        "to x509 or none: a token goes over TLS alone",
+        "xcache_origins[0].authentication: found 'token', and the url is of root. Set a url of roots or a url of https, or "
+        "authentication to x509 or none: it goes by TLS alone",
+    ),
+    (
+        origin(OWN, url="https://se.example.org:443"),
+        "xcache_origins[0].authentication: found 'macaroon', and the url is of https. Set a url of roots, or authentication "
+        "to token or x509 or none: the role makes a macaroon for the facility's own origin alone",
     ),
     (
         origins(OWN, {**PUBLIC, "name": "own", "paths": ["/store"]}),
@@ -653,6 +656,7 @@ GOOD = [
         {key: value for key, value in FEDERATION.items() if key != "certificates"}, url="https://se.example.org:443"
     ),
     origin(STORAGE),
+    origin(STORAGE, url="https://se.example.org:443"),
     origin(STORAGE, certificates="/etc/grid-security/certificates"),
     changes(origins(OWN, FEDERATION, STORAGE), everywhere(xcache_origin_metrics_port=9940)),
     changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/"}, xcache_origin_metrics_port=9940)),
