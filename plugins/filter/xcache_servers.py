@@ -15,7 +15,7 @@ short_description: Make a cache's servers of a list of origins
 version_added: 0.1.0
 author: The cmsaf.facility authors (@cmsaf)
 description:
-  - Makes a server for each origin, with ports, environment and mounts.
+  - Makes a server for each origin, with ports, environment, mounts and the templates of its configuration.
 options:
   _input:
     description: The origins, as C(xcache_origins) of role xcache has them.
@@ -23,11 +23,11 @@ options:
     elements: dict
     required: true
   port:
-    description: Port of the first server. The others have those after it.
+    description: Port of the first server. Each of the others has the next but one.
     type: int
     required: true
   metrics_port:
-    description: Port of the first server's metrics. The others have those after it.
+    description: Port of the first server's metrics. Each of the others has the next but one.
     type: int
     required: true
   macaroon:
@@ -38,6 +38,10 @@ options:
     description: File in the pod with the authority of that origin's certificate.
     type: str
     required: true
+  redirected:
+    description: Whether redirectors are in front of the caches.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -45,25 +49,37 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ origins | cmsaf.facility.xcache_servers(port=1095, metrics_port=9931, macaroon='/etc/cmsaf/xcache-origin/token',
-                                                 authority='/etc/xrootd/tls/ca.crt') }}
+                                                 authority='/etc/xrootd/tls/ca.crt', redirected=true) }}
 """
 
 RETURN = r"""
 _value:
   description:
-    - For each origin C(name) and C(url), the C(suffix) of what belongs to it in the pod, C(port) and C(metrics_port), its
-      C(exports), C(environment) and C(mounts), and C(trusts_host) if its certificate is checked with what the node trusts.
+    - For each origin what is known of it and of its server, C(suffix) of what belongs to it in the pod first.
   type: list
   elements: dict
 """
 
 
 def xcache_servers(
-    origins: list[dict[str, t.Any]], port: int, metrics_port: int, macaroon: str, authority: str
+    origins: list[dict[str, t.Any]],
+    *,
+    port: int,
+    metrics_port: int,
+    macaroon: str,
+    authority: str,
+    redirected: bool = False,
 ) -> list[dict[str, t.Any]]:
     """Return the servers in the order of their origins."""
     try:
-        made: list[dict[str, t.Any]] = _xcache.servers(origins, int(port), int(metrics_port), macaroon, authority)
+        made: list[dict[str, t.Any]] = _xcache.servers(
+            origins,
+            port=int(port),
+            metrics_port=int(metrics_port),
+            macaroon=macaroon,
+            authority=authority,
+            redirected=bool(redirected),
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"xcache_servers: {error!r} in {origins!r}. See xcache_origins.") from error
     return made

@@ -12,13 +12,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_origins
+from ansible_collections.cmsaf.facility.plugins.plugin_utils import _site_issuers, _site_origins, _xcache
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, whole
 
 __all__ = ["mistakes"]
 
-# Where caches tell redirectors what they have, and of how many servers one can keep count.
-CLUSTER_PORT, MOST_SERVERS = 3121, 64
+# Of so many caches a redirector can keep count.
+MOST_CACHES = 64
+# XRootD looks for where a path belongs in a list by length, and stops at the first that is longer than what it looks for.
+LONGEST_PATH = 20
 _PORT = re.compile(r":([0-9]+)$")
 
 
@@ -79,12 +81,24 @@ def _redirectors(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
             f"{https}, and there are hosts in xcache_redirector",
             "Set 0: redirectors send nobody on by https.",
         )
-    servers = len(caches) * len(origins)
-    if servers > MOST_SERVERS:
+    if len(caches) > MOST_CACHES:
         yield (
             "group xcache",
-            f"{servers} servers, as each host has one for each origin",
-            f"Take some away: a redirector keeps count of {MOST_SERVERS}.",
+            f"{len(caches)} hosts",
+            f"Take some away: a redirector keeps count of {MOST_CACHES}.",
+        )
+    if len(origins) > _xcache.MOST_ORIGINS:
+        yield (
+            "xcache_origins",
+            f"{len(origins)} origins",
+            f"Take some away: XRootD sends readers on to {_xcache.MOST_ORIGINS}.",
+        )
+    long = [path for path in _served(origins) if len(path) > LONGEST_PATH] if len(origins) > 1 else []
+    for path in long[:1]:
+        yield (
+            "xcache_origins",
+            f"the path {path} of {len(path)} characters, beside another origin",
+            f"Set {LONGEST_PATH} at most: XRootD would not find what has a shorter name than it.",
         )
     for host in sorted({*caches, *redirectors}):
         try:
@@ -103,10 +117,15 @@ def _listeners(site: Site, host: str, origins: Sequence[Any]) -> Iterator[tuple[
     def port(name: str, group: str) -> Any:
         return site.facility(name, group)
 
+    several = range(len(origins) if len(origins) > 1 else 0)
     if host in site.hosts("xcache_redirector"):
         yield "xcache_port", port("xcache_port", "xcache_redirector")
         yield "xcache_redirector_metrics_port", port("xcache_redirector_metrics_port", "xcache_redirector")
-        yield "group xcache_redirector", CLUSTER_PORT
+        yield from (("group xcache_redirector", _xcache.CLUSTER_PORT + number) for number in range(len(origins)))
+        for name in ("xcache_server_port", "xcache_metrics_port"):
+            first = port(name, "xcache_redirector")
+            if whole(first):
+                yield from ((name, _xcache.redirector_port(first, number)) for number in several)
     if host in site.hosts("origin"):
         for number, origin in enumerate(origins):
             if isinstance(origin, Mapping) and origin.get("authentication") == "macaroon":
@@ -114,12 +133,11 @@ def _listeners(site: Site, host: str, origins: Sequence[Any]) -> Iterator[tuple[
                 yield f"xcache_origins[{number}].url", int(found[1]) if found else None
         yield "xcache_origin_metrics_port", port("xcache_origin_metrics_port", "origin")
     if host in site.hosts("xcache"):
-        first = "xcache_server_port" if site.hosts("xcache_redirector") else "xcache_port"
-        for name in (first, "xcache_metrics_port"):
-            number = port(name, "xcache")
-            yield name, number
-            if whole(number):
-                yield from ((name, number + more) for more in range(1, len(origins)))
+        served = "xcache_server_port" if site.hosts("xcache_redirector") else "xcache_port"
+        for name in (served, "xcache_metrics_port"):
+            first = port(name, "xcache")
+            if whole(first):
+                yield from ((name, _xcache.cache_port(first, number)) for number in several or (0,))
         yield "xcache_https_port", port("xcache_https_port", "xcache") or None
 
 

@@ -150,7 +150,9 @@ def _authentication(where: str, origin: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _why(way: str) -> str:
-    return "the role makes a macaroon for the facility's own origin alone" if way == "macaroon" else "it goes by TLS alone"
+    return (
+        "the role makes a macaroon for the facility's own origin alone" if way == "macaroon" else "it goes by TLS alone"
+    )
 
 
 def _instead(kind: str) -> str:

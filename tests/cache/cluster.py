@@ -30,6 +30,7 @@ from kinds import (
     REDIRECTORS,
     STORAGE,
     STORAGE_PORT,
+    WEB,
     WEB_PORT,
 )
 from lab import FRONT, PROGRAMS, SERVER, USER, Authority, empty, environment, private, run
@@ -57,6 +58,8 @@ http {{
     server {{
         listen {public} ssl;
         root /outside/public;
+        # A name without a password, as some would.
+        if ($http_authorization) {{ return 401; }}
     }}
     server {{
         listen {web} ssl;
@@ -161,7 +164,7 @@ class Cluster(Watched):
         host.place(TRUST).parent.mkdir(parents=True)
         host.place(TRUST).write_bytes(self.world.certificate)
         self.authorities(host.place(AUTHORITIES))
-        for origin in ("facility", *(one["name"] for one in ORIGINS)):
+        for origin in ("facility", *(one["name"] for one in (*ORIGINS, WEB))):
             empty(host.place(f"/var/cache/xcache/{origin}"))
         run("chown", "-R", f"{SERVER}:{SERVER}", str(host.place("/var/cache/xcache")))
 
@@ -224,24 +227,28 @@ class Cluster(Watched):
 
     def up(self, caches: str, redirectors: str, hosts: int = 1) -> None:
         """Start all of them, with so many redirectors, and wait until these know all servers."""
-        fronts = {host: self.log(f"{host}-xrootd") for host in list(REDIRECTORS)[:hosts]}
-        since = {host: log.stat().st_size if log.exists() else 0 for host, log in fronts.items()}
-        for host in fronts:
+        servers = {
+            self.log(f"{host}-{name}"): (host, name, "CMSD_CONFIG" in environment(one))
+            for host in list(REDIRECTORS)[:hosts]
+            for name, one in self.rendered(redirectors).containers.items()
+            if name.startswith("xrootd")
+        }
+        since = {log: log.stat().st_size if log.exists() else 0 for log in servers}
+        for host in list(REDIRECTORS)[:hosts]:
             self.run_pod(host, redirectors)
         for host in CACHES:
             self.run_pod(host, caches)
-        servers = [name for name in self.rendered(caches).containers if name.startswith("xrootd")]
-        for host in fronts:
-            for cache in CACHES:
-                self.joined(host, cache, since[host], len(servers))
+        for log, (host, name, clustered) in servers.items():
+            self.said(log, r"xrootd \S+ initialization completed", since[log])
+            for cache in CACHES if clustered else ():
+                self.joined(host, cache, since[log], name)
 
-    def joined(self, redirector: str, cache: str, since: int, servers: int = 1) -> None:
-        """Wait until a redirector serves and has taken up a cache's servers, as its log says from a place on."""
-        log = self.log(f"{redirector}-xrootd")
-        self.said(log, "manager service enabled", 0)
+    def joined(self, redirector: str, cache: str, since: int, server: str = "xrootd") -> None:
+        """Wait until a redirector serves and has taken up a cache, as its log says from a place on."""
+        log = self.log(f"{redirector}-{server}")
+        self.said(log, "manager service enabled", since)
         # Names of its own domain are short there.
-        for _server in range(servers):
-            since = self.said(log, rf"server\.\S+@{cache.split('.')[0]}\b\S* logged in\.", since)
+        self.said(log, rf"server\.\S+@{cache.partition('.')[0]}\b\S* logged in\.", since)
 
     def said(self, log: Path, pattern: str, since: int) -> int:
         """Wait until a log says something from a place on; the place behind it."""
@@ -350,6 +357,11 @@ class Cluster(Watched):
         argv = ["chroot", str(self.root), "nginx", "-c", "/etc/public/nginx.conf"]
         with self.log("public").open("ab") as output:
             self.running["public"] = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+
+    def stop_outside(self) -> None:
+        for name in ("storage", "grid", "public"):
+            if name in self.running:
+                self.stop(name)
 
     def storage_token(self, path: Path, seconds: int) -> None:
         """A token of the site's storage, put in another's place as whoever renews it does."""

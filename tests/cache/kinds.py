@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the lab runs, as role xcache makes it: python3 kinds.py FOLDER writes it there.
 
-A cache alone with its origin; caches of one origin behind redirectors; and caches of five origins of different kinds.
+A cache alone with its origin; caches of one origin behind redirectors; caches of four origins of different kinds, and of two of which one is a web server that wants a token.
 """
 
 from __future__ import annotations
@@ -40,13 +40,6 @@ ORIGINS: list[dict[str, Any]] = [
     OWN,
     {"name": "public", "url": f"https://{PUBLIC}:{PUBLIC_PORT}", "paths": ["/public"], "authentication": "none"},
     {
-        "name": "web",
-        "url": f"https://{PUBLIC}:{WEB_PORT}",
-        "paths": ["/web"],
-        "authentication": "token",
-        "credential": "/etc/site/web/token",
-    },
-    {
         "name": "grid",
         "url": f"root://{GRID}:{GRID_PORT}",
         "paths": ["/grid"],
@@ -55,6 +48,14 @@ ORIGINS: list[dict[str, Any]] = [
         "certificates": "/etc/grid-security/certificates",
     },
 ]
+# Files for who shows a token, by https; nothing else has their path.
+WEB: dict[str, Any] = {
+    "name": "web",
+    "url": f"https://{PUBLIC}:{WEB_PORT}",
+    "paths": ["/web"],
+    "authentication": "token",
+    "credential": "/etc/site/web/token",
+}
 ALONE = {"xcache_origins": [OWN], "_xcache_redirectors": []}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "origin": ("origin.yml", ALONE),
@@ -63,6 +64,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "redirectors": ("redirector.yml", {"xcache_origins": [OWN]}),
     "caches of origins": ("main.yml", {"xcache_origins": ORIGINS}),
     "redirectors of origins": ("redirector.yml", {"xcache_origins": ORIGINS}),
+    "caches of the web": ("main.yml", {"xcache_origins": [OWN, WEB]}),
+    "redirectors of the web": ("redirector.yml", {"xcache_origins": [OWN, WEB]}),
 }
 SITE = {
     "facility_name": "bench",

@@ -93,9 +93,13 @@ class Watched(Lab):
         print(f"\n{what}: " + ", ".join(words), flush=True)
 
     def report(self, name: str) -> None:
-        """What was said, as JSON."""
-        path = Path(os.environ["CACHE_LAB_REPORT"]) / f"{name}.json"
-        path.write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
+        """What was said, as JSON, and beside it the servers' logs."""
+        path = Path(os.environ["CACHE_LAB_REPORT"]) / name
+        path.with_suffix(".json").write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        for log in (self.root / "tmp").glob("*.log"):
+            shutil.copy(log, path)
 
     def reading(
         self,

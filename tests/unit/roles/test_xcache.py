@@ -64,6 +64,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "scraped": ("main.yml", {**ALONE, "xcache_metrics_scrapers": SCRAPERS}),
         "many": ("main.yml", {"xcache_origins": ORIGINS}),
         "redirector": ("redirector.yml", {"xcache_origins": ORIGINS}),
+        "few": ("main.yml", {}),
+        "front": ("redirector.yml", {}),
     }
     render(here, kinds, SITE, HOSTS, GROUPS)
     found = {}
@@ -88,7 +90,7 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
 def mounted(found: dict[str, Any], container: str) -> dict[str, str]:
     """Places in a container, and the node's folder or file that is seen there."""
     volumes = {one["name"]: one["hostPath"]["path"] for one in found["pod"]["volumes"] if "hostPath" in one}
-    mounts = found["containers"][container]["volumeMounts"]
+    mounts = found["containers"][container].get("volumeMounts", ())
     return {mount["mountPath"]: volumes[mount["name"]] for mount in mounts if mount["name"] in volumes}
 
 
@@ -202,7 +204,7 @@ def test_each_origin_has_a_server_with_ports_and_folders_of_its_own(rendered: di
         assert lines(config, "all.export") == [f"{path} r/o" for path in origin["paths"]]
         places = [*lines(config, "oss.localroot"), *lines(config, "oss.space")]
         assert all(f"/cache/0/{origin['name']}/" in place or f"/cache/1/{origin['name']}/" in place for place in places)
-        port, metrics = str(1095 + number), str(9931 + number)
+        port, metrics = str(1095 + 2 * number), str(9931 + 2 * number)
         assert lines(config, "xrd.port") == [port]
         assert server["ports"][0]["hostPort"] == int(port)
         assert server["livenessProbe"]["exec"]["command"] == ["cmsaf-xrootd-probe", port]
@@ -254,41 +256,63 @@ def test_each_server_shows_its_own_credential_and_sees_no_other(rendered: dict[s
 
 
 def test_origins_of_one_path_are_asked_in_their_order(rendered: dict[str, dict[str, Any]]) -> None:
-    files = rendered["many"]["files"]
-    # New files go to the first, who sends on what it does not have; hot ones are found wherever they are.
-    assert {name: lines(text, "all.export") for name, text in files.items() if name.startswith("cmsd")} == {
-        "cmsd.cfg": ["/store r/o stage", "/local r/o stage"],
-        "cmsd-federation.cfg": ["/store r/o nostage"],
-        "cmsd-osdf.cfg": ["/ospool r/o stage"],
-        "cmsd-facility.cfg": ["/store r/o nostage"],
+    """Each sends readers to the next one's redirectors for what it does not have."""
+    sent = {name: lines(text, "xrootd.redirect") for name, text in rendered["many"]["files"].items()}
+    assert {name: found for name, found in sent.items() if found} == {
+        "xrootd.cfg": ["xcache.af.test:1098 ? /store"],
+        "xrootd-federation.cfg": ["xcache.af.test:1102 ? /store"],
     }
-    assert {name: lines(text, "xrootd.redirect") for name, text in files.items() if name.startswith("xrootd")} == {
-        "xrootd.cfg": ["$node:1096 ? /store"],
-        "xrootd-federation.cfg": ["$node:1098 ? /store"],
-        "xrootd-osdf.cfg": [],
-        "xrootd-facility.cfg": [],
+    doors = rendered["redirector"]["files"]
+    assert {name: lines(text, "xrootd.redirect") for name, text in doors.items() if "xrootd.redirect" in text} == {
+        "xrootd.cfg": ["xcache.af.test:1096 ? /store", "xcache.af.test:1096 ? /local", "xcache.af.test:1100 ? /ospool"]
     }
-    named = {"name": "CMSAF_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    assert named in rendered["many"]["server"]["env"]
+    behind = {name: lines(text, "xrd.port") for name, text in doors.items() if "xrd.port" in text}
+    assert behind == {
+        "xrootd.cfg": ["1094"],
+        "xrootd-storage.cfg": ["1096"],
+        "xrootd-federation.cfg": ["1098"],
+        "xrootd-osdf.cfg": ["1100"],
+        "xrootd-facility.cfg": ["1102"],
+    }
+    # What sends on has nothing of its own, and is in no cluster.
+    assert lines(doors["xrootd.cfg"], "oss.localroot") == ["/tmp"] and "all.role" not in doors["xrootd.cfg"]
 
 
-def test_caches_and_redirectors_know_each_other_and_nobody_else(rendered: dict[str, dict[str, Any]]) -> None:
-    redirector, many = rendered["redirector"], rendered["many"]
-    managers = [f"all {host}:3121" for host in GROUPS["xcache_redirector"]]
-    texts = [redirector["files"], many["files"]]
-    configs = [text for files in texts for name, text in files.items() if name.endswith(".cfg")]
-    assert [lines(text, "all.manager") for text in configs] == [managers] * len(configs)
-    assert {lines(text, "all.role")[0] for text in redirector["files"].values() if text} == {"manager"}
-    assert {lines(text, "all.role")[0] for text in many["files"].values() if text} == {"server"}
+@pytest.mark.parametrize(("caches", "redirectors"), [("few", "front"), ("many", "redirector")])
+def test_caches_and_redirectors_of_an_origin_know_each_other_and_nobody_else(
+    rendered: dict[str, dict[str, Any]], caches: str, redirectors: str
+) -> None:
+    names = [origin["name"] for origin in ORIGINS] if caches == "many" else ["facility"]
     cluster = ["w1.af.test", "w2.af.test", "w3.af.test"]
-    assert lines(redirector["files"]["cmsd.cfg"], "cms.allow") == [f"host {host}" for host in cluster]
+    for number, name in enumerate(names):
+        managers = [f"all {host}:{3121 + number}" for host in GROUPS["xcache_redirector"]]
+        for kind, suffix, role in (
+            (caches, f"-{name}" if number else "", "server"),
+            (redirectors, f"-{name}" if len(names) > 1 else "", "manager"),
+        ):
+            files = rendered[kind]["files"]
+            texts = [files[f"xrootd{suffix}.cfg"], files[f"cmsd{suffix}.cfg"]]
+            assert [lines(text, "all.manager") for text in texts] == [managers] * 2
+            assert [lines(text, "all.role") for text in texts] == [[role]] * 2
+            allowed = [f"host {host}" for host in cluster] if role == "manager" else []
+            assert lines(texts[1], "cms.allow") == allowed
     # By names that their certificates have, whatever the site's DNS makes of addresses.
-    assert redirector["pod"]["hostAliases"] == [{"ip": HOSTS[host], "hostnames": [host]} for host in cluster]
-    assert lines(redirector["files"]["cmsd.cfg"], "xrd.network") == ["rpipa"]
-    assert lines(redirector["config"], "all.export") == [f"{path} r/o" for path in ("/store", "/local", "/ospool")]
-    assert lines(redirector["config"], "xrd.port") == ["1094"]
-    assert redirector["server"]["ports"] == [{"name": "xroot", "containerPort": 1094, "hostPort": 1094}]
-    assert options(redirector["container"], "port") == ["9930"]
+    pod = rendered[redirectors]["pod"]
+    assert pod["hostAliases"] == [{"ip": HOSTS[host], "hostnames": [host]} for host in cluster]
+    assert lines(rendered["front"]["files"]["cmsd.cfg"], "xrd.network") == ["rpipa"]
+
+
+def test_one_origin_needs_nothing_in_front_of_its_redirectors(rendered: dict[str, dict[str, Any]]) -> None:
+    front, many = rendered["front"], rendered["redirector"]
+    assert list(front["containers"]) == ["xrootd", "metrics"]
+    assert lines(front["config"], "xrd.port") == ["1094"] and front["server"]["ports"][0]["hostPort"] == 1094
+    assert options(front["container"], "port") == options(many["container"], "port") == ["9930"]
+    assert lines(many["config"], "all.export") == [f"{path} r/o" for path in ("/store", "/local", "/ospool")]
+    # A cache and a redirector may be on one node.
+    both = [many, rendered["many"]]
+    taken = [one["ports"][0]["hostPort"] for kind in both for one in kind["containers"].values() if "ports" in one]
+    taken += [int(options(one, "port")[0]) for kind in both for one in kind["containers"].values() if "command" in one]
+    assert len(set(taken)) == len(taken)
 
 
 def test_redirectors_take_the_caches_tokens_and_hold_nothing_else(rendered: dict[str, dict[str, Any]]) -> None:
@@ -302,7 +326,9 @@ def test_redirectors_take_the_caches_tokens_and_hold_nothing_else(rendered: dict
         "xrootd.tls",
     ):
         assert lines(redirector["config"], directive) == lines(cache["config"], directive) != []
-    assert mounted(redirector, "xrootd") == {
-        "/etc/xrootd/secrets": "/etc/cmsaf/xcache",
-        "/etc/xrootd/tls": "/etc/cmsaf/tls/xcache-redirector",
-    }
+    for name in redirector["containers"]:
+        assert mounted(redirector, name) == (
+            {"/etc/xrootd/secrets": "/etc/cmsaf/xcache", "/etc/xrootd/tls": "/etc/cmsaf/tls/xcache-redirector"}
+            if name.startswith("xrootd")
+            else {}
+        )

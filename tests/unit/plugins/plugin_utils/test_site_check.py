@@ -168,6 +168,13 @@ def origins(*those: dict[str, Any]) -> Callable[[Site], None]:
     return changes(REDIRECTED, everywhere(xcache_origins=list(those)))
 
 
+def many_caches(site: Site) -> None:
+    hosts = [f"n{number}" for number in range(65)]
+    for number, host in enumerate(hosts):
+        site.values[host] = {**site.values["w1"], "ansible_host": f"10.1.0.{100 + number}"}
+    changes(REDIRECTED, group("xcache", *hosts), group("kube_worker", "g1", "w1", *hosts))(site)
+
+
 def beside_cache(**variables: Any) -> Callable[[Site], None]:
     """The facility's own origin on the cache's node."""
     return changes(group("origin", "w1"), origin_of_port(2094), everywhere(**variables))
@@ -409,12 +416,14 @@ BAD = [
         changes(REDIRECTED, everywhere(jupyterhub_xcache={"host": "x.test"}), group("xcache"), group("origin")),
         "group xcache_redirector: found w1, but no host in xcache. Add caches, or take it out",
     ),
+    (many_caches, "group xcache: found 65 hosts. Take some away: a redirector keeps count of 64"),
     (
-        changes(
-            origins(OWN, *({**STORAGE, "name": f"storage-{number}"} for number in range(64))),
-            everywhere(xcache_metrics_port=20000),
-        ),
-        "group xcache: found 65 servers, as each host has one for each origin. Take some away",
+        origins(OWN, *({**STORAGE, "name": f"storage-{number}"} for number in range(4))),
+        "xcache_origins: found 5 origins. Take some away: XRootD sends readers on to 4",
+    ),
+    (
+        origins(OWN, {**STORAGE, "paths": ["/store/group/exampledata"]}),
+        "xcache_origins: found the path /store/group/exampledata of 24 characters, beside another origin. Set 20 at most",
     ),
     (
         group("xcache_redirectors", "w1"),
@@ -658,9 +667,10 @@ GOOD = [
     origin(STORAGE),
     origin(STORAGE, url="https://se.example.org:443"),
     origin(STORAGE, certificates="/etc/grid-security/certificates"),
-    changes(origins(OWN, FEDERATION, STORAGE), everywhere(xcache_origin_metrics_port=9940)),
-    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/"}, xcache_origin_metrics_port=9940)),
-    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"sitename": ""}, xcache_origin_metrics_port=9940)),
+    origins(OWN, FEDERATION, STORAGE, {**PUBLIC, "paths": ["/store/osdf"]}),
+    origin(STORAGE, paths=["/store/group/exampledata"]),
+    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/"})),
+    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"sitename": ""})),
     changes(group("xcache"), group("origin"), everywhere(jupyterhub_xcache={"host": "xcache.example.org"})),
     everywhere(xcache_metrics_scrapers=["10.1.0.5", "10.2.0.0/16", "fd00::/8"]),
     everywhere(xcache_image="r.test:5000/xrootd:v6.2.0"),
