@@ -120,6 +120,8 @@ def plot(result: Result) -> Figure:
     import matplotlib.pyplot as plt
     import mplhep
 
+    # Chosen within the style it would be forgotten with it, and no later plot of the notebook be shown.
+    plt.get_backend()
     with plt.style.context(mplhep.style.CMS):
         figure, axes = plt.subplots(figsize=(10, 8))
         mplhep.histplot(result.histogram, ax=axes, histtype="fill", alpha=0.6, label=f"{result.events:,} events")
