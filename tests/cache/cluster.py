@@ -118,6 +118,9 @@ class Host:
 class Cluster(Watched):
     """Redirectors, caches, their origin, and origins of others."""
 
+    # As role jupyterhub has it where there are redirectors.
+    patience: Mapping[str, str] = {**Watched.patience, "XRD_CONNECTIONRETRY": "3"}
+
     def __init__(self, root: Path, config: Path, pause: float) -> None:
         super().__init__(root, config, pause, relay="0.0.0.0")
         self.hosts: dict[str, Host] = {}
@@ -239,14 +242,15 @@ class Cluster(Watched):
         for host in CACHES:
             self.run_pod(host, caches)
         for log, (host, name, clustered) in servers.items():
-            self.said(log, r"xrootd \S+ initialization completed", since[log])
+            self.said(
+                log, r"manager service enabled" if clustered else r"xrootd \S+ initialization completed", since[log]
+            )
             for cache in CACHES if clustered else ():
                 self.joined(host, cache, since[log], name)
 
     def joined(self, redirector: str, cache: str, since: int, server: str = "xrootd") -> None:
-        """Wait until a redirector serves and has taken up a cache, as its log says from a place on."""
+        """Wait until a redirector has taken up a cache, as its log says from a place on."""
         log = self.log(f"{redirector}-{server}")
-        self.said(log, "manager service enabled", since)
         # Names of its own domain are short there.
         self.said(log, rf"server\.\S+@{cache.partition('.')[0]}\b\S* logged in\.", since)
 
@@ -308,8 +312,9 @@ class Cluster(Watched):
     def held(self, host: str, origin: str = "facility") -> set[str]:
         """Paths of the files that a cache holds of an origin, whole or in parts."""
         names = self.hosts[host].place(f"/var/cache/xcache/{origin}/namespace")
-        found = {str(path.relative_to(names)) for path in names.rglob("*.cinfo")}
-        return {"/" + path.removesuffix(".cinfo") for path in found}
+        found = {f"/{path.relative_to(names)}".removesuffix(".cinfo") for path in names.rglob("*.cinfo")}
+        # What the cache says of itself is there too.
+        return {path for path in found if not path.startswith("/pfc-stats/")}
 
     def outside(self) -> None:
         """Origins of others: by token, by https, by proxy certificate."""

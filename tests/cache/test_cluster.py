@@ -110,6 +110,7 @@ def test_files_are_spread_and_read_where_they_are(alike: Cluster) -> None:
         alike.run_pod(redirector, "redirectors")
         for cache in CACHES:
             alike.joined(redirector, cache, since)
+        alike.said(alike.log(f"{redirector}-xrootd"), "manager service enabled", since)
     before = alike.relay.sent
     alike.reading(HOT, clients=8).well()
     assert alike.relay.sent - before < MIB, "redirectors that were new did not find what caches have"

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,13 @@ from lab import CACHE, FRONT, USER, Lab
 
 # Seconds after which nobody waits any longer.
 LIMIT = 300
-# As in images/analysis.
-PATIENCE = {"XRD_CONNECTIONWINDOW": "10", "XRD_CONNECTIONRETRY": "30"}
 
 
 class Reading:
     """A user's program that reads files and compares them (reader.py)."""
 
     def __init__(
-        self, lab: Lab, url: str, paths: Sequence[str], clients: int, first: int, most: int, token: str
+        self, lab: Watched, url: str, paths: Sequence[str], clients: int, first: int, most: int, token: str
     ) -> None:
         self.output = lab.root / f"tmp/reader-{first}"
         numbers = [str(number) for number in (most, first, clients)]
@@ -32,7 +30,7 @@ class Reading:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                env={**lab.user(CACHE), **PATIENCE, "BEARER_TOKEN_FILE": token},
+                env={**lab.user(CACHE), **lab.patience, "BEARER_TOKEN_FILE": token},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -75,6 +73,9 @@ class Reading:
 
 class Watched(Lab):
     """A lab with readers, and what was found there."""
+
+    # As in images/analysis.
+    patience: Mapping[str, str] = {"XRD_CONNECTIONWINDOW": "10", "XRD_CONNECTIONRETRY": "30"}
 
     def __init__(self, root: Path, config: Path, pause: float, relay: str = "127.0.0.1") -> None:
         super().__init__(root, config, pause, relay)

@@ -169,6 +169,10 @@ def test_caches_of_our_own_are_reached_at_all_of_their_ports(tmp_path: Path) -> 
     assert settings.cache is not None and settings.cache.path == "/"
     assert [(1094, 1094)] in doors(found, "ipBlock") and doors(found, "namespaceSelector") == [[(1094, 1094)]]
     assert [(1095, 1095)] not in doors(found, "ipBlock")
+    lonely = found
     found = render(redirected, **cache, _jupyterhub_redirectors=["localhost"], _jupyterhub_origins=3)
     assert [(1094, 1094)] in doors(found, "ipBlock") and [(1095, 1100)] in doors(found, "ipBlock")
     assert doors(found, "namespaceSelector") == [[(1094, 1094), (1095, 1100)]]
+    # A cache that is lost is given up within seconds where another one can be had, and waited for where it cannot.
+    assert found["singleuser"]["extraEnv"]["XRD_CONNECTIONRETRY"] == "3"
+    assert "XRD_CONNECTIONRETRY" not in lonely["singleuser"]["extraEnv"]
