@@ -133,8 +133,9 @@ def canvas() -> Iterator[tuple[Figure, Axes]]:
     import matplotlib.pyplot as plt
     import mplhep
 
-    # Chosen within the style it would be forgotten with it, and no later plot of the notebook be shown.
-    plt.get_backend()
+    # A notebook's backend has plots shown from when it is loaded. Loaded within the style, as it is with the first figure, it
+    # would be forgotten with the style that they are to be shown, and no later plot would be.
+    plt.switch_backend(plt.get_backend())
     with plt.style.context(mplhep.style.CMS):
         yield plt.subplots(figsize=(10, 8))
 
