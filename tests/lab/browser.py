@@ -13,7 +13,9 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-__all__ = ["JOBS", "browser_page", "open_lab", "picture", "until"]
+__all__ = ["JOBS", "WIDE", "browser_page", "open_lab", "picture", "until"]
+
+WIDE = {"width": 1280, "height": 800}
 
 # The clusters of jobs that the user has in the queue, asked in his server.
 JOBS = """
@@ -36,11 +38,11 @@ def until(what: str, true: Callable[[], Any], limit: float) -> float:
 
 
 @contextmanager
-def browser_page(width: int = 1280, height: int = 800) -> Iterator[Page]:
+def browser_page() -> Iterator[Page]:
     """A page of Debian's chromium, which has not heard of the facility's authority."""
     with sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        context = browser.new_context(ignore_https_errors=True, viewport={"width": width, "height": height})
+        context = browser.new_context(ignore_https_errors=True, viewport=WIDE)
         context.set_default_timeout(120_000)
         yield context.new_page()
         browser.close()

@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from browser import JOBS, browser_page, open_lab, picture, until  # noqa: E402 # after what it is found by
+from browser import JOBS, WIDE, browser_page, open_lab, picture, until  # noqa: E402 # after what it is found by
 from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
 from playwright.sync_api import Page  # noqa: E402 # after what it is found by
 
@@ -155,7 +155,7 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     picture(page, report / "sidebar.png")
     page.set_viewport_size({"width": 700, "height": 900})
     picture(page, report / "sidebar-narrow.png")
-    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_viewport_size(WIDE)
     page.keyboard.press("Control+Shift+C")
     page.keyboard.type("Use Theme: JupyterLab Dark")
     page.keyboard.press("Enter")

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 from coffea import processor
-from coffea.nanoevents import NanoAODSchema
 from hist import Hist
-from missing_et import TREE, files
+from missing_et import analyse, canvas, files
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -79,27 +78,18 @@ class Dimuon(processor.ProcessorABC):
 
 def run(client: Client, urls: Sequence[str], chunksize: int = 100_000, status: bool = False) -> Hist:
     """The histogram (region, variation, mass) of the files, by the workers of this client."""
-    runner = processor.Runner(
-        executor=processor.DaskExecutor(client=client, status=status, retries=2),
-        schema=NanoAODSchema,
-        chunksize=chunksize,
-    )
-    output: dict[str, Any] = runner({"nano_dimuon": {"files": dict.fromkeys(urls, TREE)}}, Dimuon(), treename=TREE)
-    return output["dimuon"]
+    histogram: Hist = analyse(client, urls, Dimuon(), chunksize, status)[0]["dimuon"]
+    return histogram
 
 
 def plot(histogram: Hist, region: str) -> Figure:
     """A region's mass in CMS style, with the band between the variations."""
-    import matplotlib.pyplot as plt
     import mplhep
 
     of_region = histogram[{"region": region}]
     varied = np.stack([of_region[{"variation": name}].values() for name in VARIATIONS])
     edges = histogram.axes["mass"].edges
-    # Chosen within the style it would be forgotten with it, and no later plot of the notebook be shown.
-    plt.get_backend()
-    with plt.style.context(mplhep.style.CMS):
-        figure, axes = plt.subplots(figsize=(10, 8))
+    with canvas() as (figure, axes):
         mplhep.histplot(of_region[{"variation": "nominal"}], ax=axes, color="black", label=f"{region}, nominal")
         axes.stairs(varied.max(axis=0), edges, baseline=varied.min(axis=0), fill=True, alpha=0.4, label="variations")
         axes.set_ylabel("Events / GeV")
@@ -107,7 +97,7 @@ def plot(histogram: Hist, region: str) -> Figure:
         axes.set_xlim(edges[0], edges[-1])
         axes.legend()
         mplhep.cms.label(ax=axes, data=True, text="Open example")
-        return figure
+    return figure
 
 
 def write(histogram: Hist, path: str | Path) -> list[str]:

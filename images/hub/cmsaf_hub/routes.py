@@ -40,7 +40,7 @@ class WatchedProxy(ConfigurableHTTPProxy):
                 if await self._began_anew(users):
                     self.log.warning("The proxy has begun anew: it gets its routes again")
                     await self.check_routes(users, services)
-            except (ClientError, OSError, TimeoutError, asyncio.TimeoutError) as problem:
+            except (ClientError, OSError, TimeoutError) as problem:
                 self.log.warning("The proxy does not answer (%s), it is asked again", problem)
 
     async def _began_anew(self, users: Any) -> bool:

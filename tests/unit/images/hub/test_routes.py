@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cmsaf_hub import routes
 from jupyterhub.objects import Hub, Server
 from traitlets.config import Config
@@ -52,21 +53,17 @@ async def watched(users: dict[str, Any], **traits: Any) -> AsyncIterator[tuple[r
     table = Table()
     application = web.Application()
     application.router.add_route("*", "/api/routes{path:.*}", table.answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
     hub = Hub(ip="127.0.0.1", port=2, routespec="/")
-    config = Config({"ConfigurableHTTPProxy": {"should_start": False, "api_url": f"http://127.0.0.1:{port}", **traits}})
-    proxy = routes.WatchedProxy(config=config, auth_token="x", app=SimpleNamespace(hub=hub), hub=hub)
-    try:
-        await proxy.check_routes(users, {})
-        yield proxy, table
-    finally:
-        if proxy._watch:
-            proxy._watch.cancel()
-        await runner.cleanup()
+    async with TestServer(application) as server:
+        place = f"http://127.0.0.1:{server.port}"
+        config = Config({"ConfigurableHTTPProxy": {"should_start": False, "api_url": place, **traits}})
+        proxy = routes.WatchedProxy(config=config, auth_token="x", app=SimpleNamespace(hub=hub), hub=hub)
+        try:
+            await proxy.check_routes(users, {})
+            yield proxy, table
+        finally:
+            if proxy._watch:
+                proxy._watch.cancel()
 
 
 async def until(true: Callable[[], bool]) -> bool:
