@@ -7,6 +7,10 @@ page, the login, the start, the stream of its progress. Beside them a clock asks
 
 Compared are our hooks, a hub without any (what it can do at best), one with a hook that blocks, each with a limit of spawns
 that is above the storm, and a hub without hooks with the limit of 64 that Zero to JupyterHub's chart sets.
+
+Then servers of a thousand users run, and each says by a token of its own that it was used, as JupyterLab's server does: many
+at a time, which shows what the hub can take, and at the pace of servers that do so every five minutes. Meanwhile the hub reads
+from its proxy when each of them was used last, which it does all at once.
 """
 
 from __future__ import annotations
@@ -39,6 +43,11 @@ KINDS = {
 }
 BASE = f"http://127.0.0.1:{HUB}"
 LIMIT = aiohttp.ClientTimeout(total=300)
+# Posts at once, starts at once.
+TOGETHER, STARTS = 16, 50
+# Seconds between two posts of a server, and how long they are looked at. The hub looks at its proxy in the same way every
+# five minutes, here as often as LOOKS.
+PACE, LASTS, LOOKS = 300, 60, 20
 
 
 async def pods() -> web.AppRunner:
@@ -185,61 +194,125 @@ async def storm(settings: dict[str, Any], users: int) -> dict[str, Any]:
         }
 
 
-async def activity(settings: dict[str, Any], posts: int, users: int) -> dict[str, float]:
-    """Posts of activity, as running servers send them, sixteen at a time."""
-    async with hub(settings) as given:
-        headers = {"Authorization": f"token {given['token']}"}
-        async with aiohttp.ClientSession(timeout=LIMIT, headers=headers) as session:
-            names = [f"user{number}" for number in range(users)]
-            async with session.post(f"{BASE}/hub/api/users", json={"usernames": names}) as answer:
-                assert answer.status == 201, await answer.text()
-            took: list[float] = []
-            gate = asyncio.Semaphore(16)
+async def serve(session: aiohttp.ClientSession, names: list[str]) -> None:
+    """Have a server of each run; raises where one does not."""
+    gate = asyncio.Semaphore(STARTS)
 
-            async def post(number: int) -> None:
-                body = {"last_activity": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-                async with gate:
-                    began = time.perf_counter()
-                    async with session.post(f"{BASE}/hub/api/users/user{number % users}/activity", json=body) as answer:
-                        assert answer.status == 200, await answer.text()
-                    took.append(time.perf_counter() - began)
+    async def start_one(name: str) -> None:
+        place = f"{BASE}/hub/api/users/{name}"
+        async with gate:
+            async with session.post(f"{place}/server") as answer:
+                assert answer.status in (201, 202), await answer.text()
+            for _ in range(600):
+                async with session.get(place) as answer:
+                    if (await answer.json())["servers"].get("", {}).get("ready"):
+                        return
+                await asyncio.sleep(0.5)
+        raise RuntimeError(f"the server of {name} is not ready")
 
-            began = time.perf_counter()
-            async with Clock(given["token"]) as clock:
-                await asyncio.gather(*(post(number) for number in range(posts)))
-            seconds = time.perf_counter() - began
-            return {"rate": posts / seconds, "post": 1e3 * part(took, 0.99), "api": 1e3 * part(clock.took, 0.99)}
+    async with session.post(f"{BASE}/hub/api/users", json={"usernames": names}) as answer:
+        assert answer.status == 201, await answer.text()
+    await asyncio.gather(*(start_one(name) for name in names))
+
+
+def read_tokens(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
+    """Posts of activity, each by a running server's own token: many at a time, then at their pace."""
+    async with hub({**KINDS["no hooks"], "looks": LOOKS}) as given:
+        names = [f"user{number}" for number in range(users)]
+        async with aiohttp.ClientSession(
+            timeout=LIMIT, headers={"Authorization": f"token {given['token']}"}
+        ) as session:
+            await serve(session, names)
+        tokens = read_tokens(Path(given["directory"], "tokens"))
+        rows = {}
+        async with aiohttp.ClientSession(timeout=LIMIT) as session:
+
+            async def post(number: int, took: list[float]) -> None:
+                name = names[number % users]
+                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                body = {"servers": {"": {"last_activity": now}}, "last_activity": now}
+                began = time.perf_counter()
+                async with session.post(
+                    f"{BASE}/hub/api/users/{name}/activity",
+                    json=body,
+                    headers={"Authorization": f"token {tokens[name]}"},
+                ) as answer:
+                    assert answer.status == 200, await answer.text()
+                took.append(time.perf_counter() - began)
+
+            async def together(took: list[float]) -> None:
+                gate = asyncio.Semaphore(TOGETHER)
+
+                async def one(number: int) -> None:
+                    async with gate:
+                        await post(number, took)
+
+                await asyncio.gather(*(one(number) for number in range(posts)))
+
+            async def paced(took: list[float]) -> None:
+                async with asyncio.TaskGroup() as group:
+                    for number in range(users * LASTS // PACE):
+                        group.create_task(post(number, took))
+                        await asyncio.sleep(PACE / users)
+
+            for name, load in ((f"{TOGETHER} at a time", together), (f"each every {PACE} s", paced)):
+                took: list[float] = []
+                began = time.perf_counter()
+                async with Clock(given["token"]) as clock:
+                    await load(took)
+                rows[name] = {
+                    "rate": len(took) / (time.perf_counter() - began),
+                    **{f"post {share}": 1e3 * part(took, share) for share in (0.5, 0.99, 1)},
+                    **{f"api {share}": 1e3 * part(clock.took, share) for share in (0.5, 0.99, 1)},
+                }
+        return rows
+
+
+async def show_storms(sizes: list[int], kinds: list[str]) -> None:
+    print(f"{'users':>5}  {'hub':20}{'ready':>6}{'median, s':>11}{'last, s':>9}{'API p99, ms':>13}  failures")
+    for users in sizes:
+        rows = {}
+        for name in kinds:
+            row = rows[name] = await storm(KINDS[name], users)
+            times = "".join(
+                f"{row[key]:{width}.1f}" if row[key] else " " * width for key, width in (("median", 11), ("last", 9))
+            )
+            print(
+                f"{users:5}  {name:20}{row['ready']:6}{times}{row['api']:13.0f}  {'; '.join(row['failures'])}",
+                flush=True,
+            )
+        if "hooks" in rows:
+            ours = rows.pop("hooks")
+            for name, row in rows.items():
+                print(f"{'':7}API p99, {name} to hooks: {row['api'] / ours['api']:.2f}")
+
+
+async def show_activity(posts: int, users: int) -> None:
+    heads = ("posts/s", "p50, ms", "p99, ms", "longest", "API p50, ms", "p99, ms", "longest")
+    print(f"{'activity of':>12} {users} servers" + "".join(f"{head:>13}" for head in heads), flush=True)
+    for name, row in (await activity(posts, users)).items():
+        print(f"{name:24}" + "".join(f"{figure:13.1f}" for figure in row.values()), flush=True)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, nargs="+", default=[25, 100, 200], help="that come at once")
-    parser.add_argument("--posts", type=int, default=3000, help="of activity")
+    parser.add_argument(
+        "--users", type=int, nargs="*", default=[25, 100, 200], help="that come at once; none to leave it"
+    )
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--active", type=int, default=1000, help="users whose servers post activity, 0 to leave it")
+    parser.add_argument("--posts", type=int, default=3000, help="of activity that come at once")
     options = parser.parse_args()
     runner = await pods()
     try:
-        print(f"{'users':>5}  {'hub':20}{'ready':>6}{'median, s':>11}{'last, s':>9}{'API p99, ms':>13}  failures")
-        for users in options.users:
-            rows = {}
-            for name in options.kinds:
-                row = rows[name] = await storm(KINDS[name], users)
-                times = "".join(
-                    f"{row[key]:{width}.1f}" if row[key] else " " * width
-                    for key, width in (("median", 11), ("last", 9))
-                )
-                print(
-                    f"{users:5}  {name:20}{row['ready']:6}{times}{row['api']:13.0f}  {'; '.join(row['failures'])}",
-                    flush=True,
-                )
-            if "hooks" in rows:
-                ours = rows.pop("hooks")
-                for name, row in rows.items():
-                    print(f"{'':7}API p99, {name} to hooks: {row['api'] / ours['api']:.2f}")
-        found = await activity(KINDS["hooks"], options.posts, 1000)
-        print(
-            f"{options.posts} posts of activity of 1000 users: {found['rate']:.0f}/s, p99 {found['post']:.0f} ms, API p99 {found['api']:.0f} ms"
-        )
+        if options.users:
+            await show_storms(options.users, options.kinds)
+        if options.active:
+            await show_activity(options.posts, options.active)
     finally:
         await runner.cleanup()
 

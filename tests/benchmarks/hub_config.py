@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configuration of the JupyterHub that tests/benchmarks/hub.py measures: all real but the proxy and the pods.
 
-BENCH is a JSON text: kind (hooks, blocking or none), limit (of spawns at once), hub (port), pods (port), directory, password.
+BENCH is a JSON text: kind (hooks, blocking or none), limit (of spawns at once), hub (port), pods (port), directory, password,
+and looks (seconds from one look at the proxy for what was used to the next; without it that of JupyterHub).
 """
 
 import asyncio
+import datetime
 import functools
 import json
 import logging
@@ -18,12 +20,13 @@ from jupyterhub.spawner import Spawner
 
 given = json.loads(os.environ["BENCH"])
 directory = Path(given["directory"])
+(directory / "tokens").mkdir(mode=0o700)
 # What the cluster takes for a call, and from the call for a pod until its server answers.
 CALL, BOOT = 0.02, 2.0
 
 
 class NoProxy(Proxy):
-    """Knows the routes; nobody comes by them."""
+    """Knows the routes; nobody comes by them, and all were used just now."""
 
     should_start = False
 
@@ -38,7 +41,8 @@ class NoProxy(Proxy):
         self.routes.pop(routespec, None)
 
     async def get_all_routes(self):
-        return self.routes
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        return {spec: {**route, "data": {**route["data"], "last_activity": now}} for spec, route in self.routes.items()}
 
 
 class Taken:
@@ -75,6 +79,8 @@ class StubSpawner(Spawner):
     running = False
 
     async def start(self):
+        # What the server would have in its environment.
+        (directory / "tokens" / self.user.name).write_text(self.api_token)
         await after_pod_created(self)
         await asyncio.sleep(BOOT)
         self.running = True
@@ -115,7 +121,9 @@ c.JupyterHub.cookie_secret_file = str(directory / "cookie-secret")
 c.JupyterHub.concurrent_spawn_limit = given["limit"]
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.log_level = logging.WARNING
-c.JupyterHub.load_roles = [{"name": "bench", "scopes": ["admin:users", "users:activity"], "services": ["bench"]}]
+if "looks" in given:
+    c.JupyterHub.last_activity_interval = given["looks"]
+c.JupyterHub.load_roles = [{"name": "bench", "scopes": ["admin:users", "servers"], "services": ["bench"]}]
 c.JupyterHub.services = [{"name": "bench", "api_token": given["token"]}]
 
 if given["kind"] == "hooks":

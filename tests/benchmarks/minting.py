@@ -5,7 +5,8 @@ Both run on an event loop beside a clock that asks every millisecond to be calle
 it is late is the stall. Both store what they make at the same API server, in a namespace that is gone afterwards. Ours
 are the hooks of cmsaf_hub with the settings and keys of the hub that runs there. The other one does what a
 straightforward hook does: three RSA keys of 2048 bits with their certificates, two tokens, and eight calls of the API
-one after the other, all in the event loop's own thread.
+one after the other, all in the event loop's own thread. The limit is the API server's: the objects of ours alone, with
+nothing made for them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from cmsaf_hub import token_service
-from cmsaf_hub.hooks import Hooks
+from cmsaf_hub import hooks, objects, token_service
+from cmsaf_hub.names import Server
 from cmsaf_hub.settings import Settings
 from cmsaf_mint import _idtoken, _macaroon
 from cryptography import x509
@@ -105,14 +106,34 @@ async def prepare(api: Any) -> dict[str, Any]:
     raise TimeoutError(f"Making a pod in {NAMESPACE}: refused for 15 s")
 
 
-def ours(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int], Awaitable[None]]:
+def of_hub(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int], Awaitable[None]]:
     """The hooks, in the order in which KubeSpawner calls them."""
-    hooks = Hooks(settings)
+    ours = hooks.Hooks(settings)
 
     async def start(number: int) -> None:
         spawner = Spawner(api, f"bench{number}")
-        await hooks.pre_spawn(spawner)
-        await hooks.after_pod_created(spawner, pod)
+        await ours.pre_spawn(spawner)
+        await ours.after_pod_created(spawner, pod)
+
+    return start
+
+
+def limit(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int], Awaitable[None]]:
+    """The objects that the hooks store, as many calls at a time, of credentials that are there already."""
+    owner = objects.owner(pod)
+    minted = dict.fromkeys(("ca.pem", "hostcert.pem", "usercert.pem", "workercert.pem", "condor_token"), "x" * 1000)
+    gate = asyncio.Semaphore(hooks._TOGETHER)
+
+    async def call(create: Callable[..., Awaitable[Any]], manifest: dict[str, Any]) -> None:
+        async with gate:
+            await create(NAMESPACE, manifest)
+
+    async def start(number: int) -> None:
+        server = Server(user=f"limit{number}", name="", namespace=NAMESPACE, dask_domain=settings.dask.domain)
+        await asyncio.gather(
+            call(api.create_namespaced_secret, objects.secret(server, minted, owner)),
+            call(api.create_namespaced_service, objects.service(server, owner)),
+        )
 
     return start
 
@@ -219,13 +240,17 @@ async def main() -> None:
         api = client.CoreV1Api(connection)
         settings = Settings.from_values(await hub_settings(api, options.namespace, options.directory))
         pod = await prepare(api)
-        found: dict[str, list[dict[str, float]]] = {"hooks": [], "blocking": []}
+        found: dict[str, list[dict[str, float]]] = {"hooks": [], "blocking": [], "limit": []}
         try:
             kube = connection.configuration
             with requests.Session() as session:
                 session.trust_env = False  # the cluster's authority, whatever this machine trusts
                 session.verify, session.cert = kube.ssl_ca_cert, (kube.cert_file, kube.key_file)
-                starts = {"hooks": ours(api, settings, pod), "blocking": blocking(kube.host, session, pod)}
+                starts = {
+                    "hooks": of_hub(api, settings, pod),
+                    "blocking": blocking(kube.host, session, pod),
+                    "limit": limit(api, settings, pod),
+                }
                 for turn in range(options.rounds):
                     for name, start in starts.items():
                         found[name].append(await measure(start, turn * options.servers, options.servers))
@@ -242,11 +267,12 @@ async def main() -> None:
     }
     for name, row in medians.items():
         print(f"{name:10}{row['rate']:12.1f}{row['p99']:16.1f}{row['longest']:14.1f}")
-    hooks, other = medians["hooks"], medians["blocking"]
-    print(
-        f"{'ratio':10}{hooks['rate'] / other['rate']:12.1f}{other['p99'] / hooks['p99']:16.1f}"
-        f"{other['longest'] / hooks['longest']:14.1f}"
-    )
+    ours = medians.pop("hooks")
+    for name, row in medians.items():
+        print(
+            f"hooks to {name}: servers/s {ours['rate'] / row['rate']:.2f}, stall p99 {ours['p99'] / row['p99']:.1f},"
+            f" longest {ours['longest'] / row['longest']:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", default=["submit", "arrive", "adaptive", "lost", "killed", "tasks"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 500], help="jobs of one submission")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 16], help="workers that are waited for")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32], help="workers that are waited for")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each waiting for workers")
     parser.add_argument("--tasks", type=int, default=1000, help="tasks of the adaptive workload")
     parser.add_argument("--downs", type=int, default=100, help="times that are scaled down")

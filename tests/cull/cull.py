@@ -10,17 +10,14 @@ STATE holds settings.json (url, ca, password_file); the hub has the times of var
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
-
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
+sys.path[:0] = [str(ROOT / "roles/verify/files/cmsaf_verify"), str(ROOT / "tests/lab")]
+from browser import JOBS, browser_page, open_lab, picture, until  # type: ignore[import-not-found]  # noqa: E402
 from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
 
 USER, SECOND = "leaver", "second"
@@ -36,38 +33,6 @@ with cluster.get_client() as client:
     client.wait_for_workers(1, timeout=300)
 answer(cluster.name)
 """
-JOBS = """
-import os
-from cmsaf_dask.agent import Agent
-agent = Agent()
-agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
-answer([job["ClusterId"] for job in agent.query(f'Owner == "{os.environ["CMSAF_USER"]}"', ["ClusterId"])])
-"""
-
-
-def until(what: str, true: Callable[[], Any], limit: float = LIMIT) -> float:
-    """Seconds until it is true."""
-    began = time.monotonic()
-    while not true():
-        if time.monotonic() - began > limit:
-            sys.exit(f"cull: {what}: not in {limit:g} s")
-        time.sleep(1)
-    return round(time.monotonic() - began, 1)
-
-
-def open_lab(page: Page, url: str, password: str) -> None:
-    page.goto(f"{url}/hub/login?next=/user/{USER}/lab")
-    page.locator("input[name=username]").fill(USER)
-    page.locator("input[name=password]").fill(password)
-    page.locator("[type=submit]").click()
-    page.wait_for_url(f"{url}/user/{USER}/lab**")
-    page.locator("#jp-main-dock-panel").wait_for()
-
-
-def picture(page: Page, path: Path) -> None:
-    # What slides in has to be there.
-    page.wait_for_timeout(1000)
-    page.screenshot(path=str(path))
 
 
 def main() -> int:
@@ -89,21 +54,19 @@ def main() -> int:
     if not first.run(JOBS, LIMIT):
         sys.exit("cull: the second server's worker is no job of the user's")
 
-    with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
-        context.set_default_timeout(120_000)
-        page = context.new_page()
-        open_lab(page, settings["url"], password)
+    with browser_page() as page:
+        open_lab(page, settings["url"], USER, password)
 
         page.get_by_text(IDLE).first.wait_for(timeout=LIMIT * 1000)
         picture(page, report / "idle.png")
         if SECOND not in first.servers():
             sys.exit("cull: the second server was stopped before the page said so")
         found["from the warning to the end of the idle server"] = until(
-            "The idle server is stopped", lambda: SECOND not in first.servers()
+            "The idle server is stopped", lambda: SECOND not in first.servers(), LIMIT
         )
-        found["from its end to that of its jobs"] = until("Its jobs are gone", lambda: not first.run(JOBS, LIMIT))
+        found["from its end to that of its jobs"] = until(
+            "Its jobs are gone", lambda: not first.run(JOBS, LIMIT), LIMIT
+        )
         page.get_by_text(IDLE).first.wait_for(state="hidden")
 
         page.get_by_text(LONGEST).first.wait_for(timeout=LIMIT * 1000)
@@ -111,13 +74,12 @@ def main() -> int:
         if "" not in first.servers():
             sys.exit("cull: the first server was stopped before its page said so")
         found["from the warning to the end of the server in use"] = until(
-            "It is stopped all the same", lambda: "" not in first.servers()
+            "It is stopped all the same", lambda: "" not in first.servers(), LIMIT
         )
         found["age of the server in use"] = round(time.monotonic() - began, 1)
         # JupyterLab's own word for it.
         page.get_by_text("is not running").first.wait_for(timeout=LIMIT * 1000)
         picture(page, report / "stopped.png")
-        browser.close()
     for hub in (second, first):
         hub.stop(LIMIT)
     (report / "cull.json").write_text(json.dumps(found, indent=1))

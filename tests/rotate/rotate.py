@@ -90,7 +90,7 @@ cluster = HTCondorCluster(cores=1, memory=1500 * 2**20)
 cluster.scale(2)
 client = cluster.get_client()
 client.wait_for_workers(2, timeout=300)
-workers = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+workers = sorted(worker.name for worker in list(cluster.scheduler.workers.values()))
 turn = dict(cache=0, worker=0, issued=0)
 
 def url(kind):
@@ -184,7 +184,7 @@ def old(kind):
         return str(problem)
     return "good"
 
-now = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+now = sorted(worker.name for worker in list(cluster.scheduler.workers.values()))
 answer({
     "workers": now,
     "probes": dict((kind, {

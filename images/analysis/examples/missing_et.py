@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,10 @@ from hist import Hist
 
 if TYPE_CHECKING:
     from distributed import Client
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["MissingET", "Result", "empty", "files", "main", "plot", "run"]
+__all__ = ["MissingET", "Result", "analyse", "canvas", "empty", "files", "main", "plot", "run"]
 
 DIRECTORY = "/store/cmsaf/nano_dimuon"
 NUMBER = 20
@@ -85,19 +87,29 @@ class Result:
         }
 
 
-def run(client: Client, urls: Sequence[str], chunksize: int = 100_000, status: bool = False) -> Result:
-    """Analyse the files by the workers of this client."""
+def analyse(
+    client: Client, urls: Sequence[str], what: processor.ProcessorABC, chunksize: int = 100_000, status: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a processor makes of the files by the workers of this client, and coffea's figures of it."""
     runner = processor.Runner(
         executor=processor.DaskExecutor(client=client, status=status, retries=2),
         schema=NanoAODSchema,
         chunksize=chunksize,
         savemetrics=True,
     )
-    fileset = {"nano_dimuon": {"files": dict.fromkeys(urls, TREE)}}
+    found: tuple[dict[str, Any], dict[str, Any]] = runner(
+        {"nano_dimuon": {"files": dict.fromkeys(urls, TREE)}}, what, treename=TREE
+    )
+    return found
+
+
+def run(client: Client, urls: Sequence[str], chunksize: int = 100_000, status: bool = False) -> Result:
+    """Analyse the files by the workers of this client."""
     started = time.perf_counter()
-    output, metrics = runner(fileset, MissingET(), treename=TREE)
+    output, metrics = analyse(client, urls, MissingET(), chunksize, status)
     seconds = time.perf_counter() - started
-    workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    # Asked of the scheduler: the client's own list is overwritten by its heartbeat, which asks for no workers.
+    workers = len(client.nthreads())
     return Result(output["met"], output["events"], seconds, int(metrics.get("bytesread", 0)), workers)
 
 
@@ -115,20 +127,31 @@ def plain(paths: Iterable[str]) -> Result:
     return Result(histogram, events, time.perf_counter() - started, 0, 1)
 
 
-def plot(result: Result) -> Figure:
-    """The histogram in CMS style."""
+@contextmanager
+def canvas() -> Iterator[tuple[Figure, Axes]]:
+    """A figure in CMS style, and its axes to draw into."""
     import matplotlib.pyplot as plt
     import mplhep
 
+    # A notebook's backend has plots shown from when it is loaded. Loaded within the style, as it is with the first figure, it
+    # would be forgotten with the style that they are to be shown, and no later plot would be.
+    plt.switch_backend(plt.get_backend())
     with plt.style.context(mplhep.style.CMS):
-        figure, axes = plt.subplots(figsize=(10, 8))
+        yield plt.subplots(figsize=(10, 8))
+
+
+def plot(result: Result) -> Figure:
+    """The histogram in CMS style."""
+    import mplhep
+
+    with canvas() as (figure, axes):
         mplhep.histplot(result.histogram, ax=axes, histtype="fill", alpha=0.6, label=f"{result.events:,} events")
         axes.set_ylabel("Events / 4 GeV")
         axes.set_xlabel(result.histogram.axes[0].label)
         axes.set_xlim(0, 200)
         axes.legend()
         mplhep.cms.label(ax=axes, data=True, text="Open example", rlabel=f"{result.rate:,.0f} events/s")
-        return figure
+    return figure
 
 
 def main() -> int:

@@ -34,7 +34,7 @@ _SERVER_SCOPES = ["users:activity!user", "access:servers!server", "read:servers!
 
 
 def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
-    """Set the spawner's hooks from the values of ``custom.cmsaf``, and have the hub run the renewal."""
+    """Set the spawner's hooks from the values of ``custom.cmsaf``, have the hub run the renewal and watch its proxy."""
     hooks = Hooks(Settings.from_values(values))
     condor = hooks.settings.condor
     if condor is not None and isinstance(condor.source, SigningKey):
@@ -51,6 +51,9 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
         config.KubeSpawner.server_token_scopes = _SERVER_SCOPES
     if hooks.settings.profiles:
         _offer_profiles(config, hooks)
+    if "proxy_class" not in config.JupyterHub:
+        # By its name: the renewal, a process of its own, has no use for it.
+        config.JupyterHub.proxy_class = "cmsaf_hub.routes.WatchedProxy"
     if hooks.settings.renewal_interval is not None:
         # Beside what the chart or the site has there.
         config.JupyterHub.services.append(renewal.service(values, config.KubeSpawner.get("namespace")))

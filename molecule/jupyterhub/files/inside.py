@@ -28,9 +28,11 @@ def reached(address):
 
 
 def shared():
-    """What is there, after a file was left for the other user."""
-    Path("/shared/all/note").write_text("for all")
-    return sorted(os.listdir("/shared"))
+    """What is there, after a file was left in each, for all who have it."""
+    spaces = sorted(os.listdir("/shared"))
+    for space in spaces:
+        Path("/shared", space, "note").write_text(f"for {space}")
+    return spaces
 
 
 def claims(token):

@@ -519,7 +519,7 @@ def test_explain_a_requirement_of_the_users(make: Callable[..., Any]) -> None:
 
 
 def test_explain_that_all_is_in_use(make: Callable[..., Any]) -> None:
-    first = make(n_workers=1, cores=15)
+    first = make(n_workers=1, cores=31)
     come(first, 1)
     second = make(n_workers=1, cores=2)
     until(lambda: "slots that fit are in use" in str(second.explain()), 20, lambda: second.explain())
@@ -567,7 +567,7 @@ def test_without_a_good_token_it_is_refused(make: Callable[..., Any], place: str
     ("options", "says"),
     [
         ({"schedd": "nobody@nowhere"}, "knows no access point nobody@nowhere"),
-        ({"n_workers": 17}, "have room for 16 of them"),
+        ({"n_workers": 33}, "have room for 32 of them"),
         ({"memory": "900 GiB"}, "none of the pool's 1 hosts is large enough"),
         ({"worker_image": "docker://a/B"}, "is no name of an image"),
     ],

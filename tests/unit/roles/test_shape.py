@@ -188,6 +188,20 @@ def test_every_entry_point_in_use_is_specified() -> None:
                     assert used.get("tasks_from", "main") in entries(role), f"{path}: {task['name']}"
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_is_given_by_another_it_knows(role: str) -> None:
+    """A name that has been changed there would be given in vain, and without a word."""
+    for path in task_files(role):
+        for task in tasks_in(load(path)):
+            used = next((task[name] for name in task if name.endswith(("include_role", "import_role"))), {})
+            other = str(used.get("name", "")).rpartition(".")[2]
+            if other not in ROLES:
+                continue
+            files = (file for file in (ROOT / "roles" / other).rglob("*") if file.suffix in (".yml", ".j2"))
+            words = set(re.findall(r"\w+", " ".join(file.read_text(encoding="utf-8") for file in files)))
+            assert set(task.get("vars", {})) <= words, f"{path}: {set(task['vars']) - words}"
+
+
 def own_files(*suffixes: str) -> list[Path]:
     found = (path for place in OWN for path in (ROOT / place).rglob("*") if path.suffix in suffixes and path.is_file())
     return sorted(path for path in found if "output" not in path.relative_to(ROOT).parts)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cmsaf_hub.errors import CredentialError
 from cmsaf_hub.renewal import Plan, Renewal
 from cmsaf_hub.settings import Settings, SigningKey
@@ -161,19 +162,10 @@ class Api:
 async def renewing(api: Api, settings: Settings) -> AsyncIterator[Renewal]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    configuration = Configuration(host=f"http://127.0.0.1:{port}")
-    try:
-        async with ApiClient(configuration) as client:
-            # Everything is due at once, always.
-            plan = Plan(600, random=lambda low, high: 0.0)
-            yield Renewal(settings, NAMESPACE, CoreV1Api(client), plan)
-    finally:
-        await runner.cleanup()
+    async with TestServer(app) as server, ApiClient(Configuration(host=f"http://127.0.0.1:{server.port}")) as client:
+        # Everything is due at once, always.
+        plan = Plan(600, random=lambda low, high: 0.0)
+        yield Renewal(settings, NAMESPACE, CoreV1Api(client), plan)
 
 
 def live(api: Api, settings: Settings, act: Callable[[Renewal], Awaitable[None]]) -> None:

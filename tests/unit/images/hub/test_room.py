@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cmsaf_hub import room
 from cmsaf_hub.profiles import Profile, Room
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
@@ -216,24 +217,21 @@ def live(api: Api, act: Callable[[Callable[..., Awaitable[dict[str, Room]]]], Aw
     async def scenario() -> None:
         app = web.Application()
         app.router.add_get("/{path:.*}", api.answer)
-        runner = web.AppRunner(app, shutdown_timeout=0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
         watch = room.Watch()
-        try:
-            async with ApiClient(Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")) as client:
+        async with (
+            TestServer(app) as server,
+            ApiClient(Configuration(host=f"http://127.0.0.1:{server.port}")) as client,
+        ):
 
-                async def ask(user: str = "alice", beside: bool = True, **traits: Any) -> dict[str, Room]:
-                    given = {"storage_pvc_ensure": True, "node_selector": {}, "tolerations": [], "start_timeout": 600}
-                    given |= {"cpu_guarantee": None, "mem_guarantee": None, "pvc_name": f"claim-{user}", **traits}
-                    spawner = SimpleNamespace(
-                        user=SimpleNamespace(name=user), namespace="hub", api=CoreV1Api(client), **given
-                    )
-                    return await watch.room(spawner, [USUAL], beside)
+            async def ask(user: str = "alice", beside: bool = True, **traits: Any) -> dict[str, Room]:
+                given = {"storage_pvc_ensure": True, "node_selector": {}, "tolerations": [], "start_timeout": 600}
+                given |= {"cpu_guarantee": None, "mem_guarantee": None, "pvc_name": f"claim-{user}", **traits}
+                spawner = SimpleNamespace(
+                    user=SimpleNamespace(name=user), namespace="hub", api=CoreV1Api(client), **given
+                )
+                return await watch.room(spawner, [USUAL], beside)
 
-                await act(ask)
-        finally:
-            await runner.cleanup()
+            await act(ask)
 
     asyncio.run(scenario())
 
