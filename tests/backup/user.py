@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from users import Facility, Hub, HubError  # type: ignore[import-not-found]
+from users import Facility, Hub, HubError  # type: ignore[import-not-found]  # found by the line before
 
 USER = "keeper"
 LIMIT = 600

@@ -27,7 +27,7 @@ from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from users import Facility, Hub, end  # type: ignore[import-not-found]
+from users import Facility, Hub, end  # type: ignore[import-not-found]  # found by the line before
 
 LIMIT = 600
 # The stages in their order, by what ends them.

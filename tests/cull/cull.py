@@ -17,8 +17,8 @@ from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "lab")]
-from browser import JOBS, browser_page, open_lab, picture, until  # type: ignore[import-not-found]  # noqa: E402
-from users import Facility, Hub, Session  # type: ignore[import-not-found]  # noqa: E402
+from browser import JOBS, browser_page, open_lab, picture, until  # type: ignore[import-not-found]  # noqa: E402 # after what it is found by
+from users import Facility, Hub, Session  # type: ignore[import-not-found]  # noqa: E402 # after what it is found by
 
 USER, SECOND = "leaver", "second"
 LIMIT = 600

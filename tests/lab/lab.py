@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from browser import JOBS, WIDE, browser_page, open_lab, picture, until
 from playwright.sync_api import Page
-from users import ROOT, Facility, Hub, start_fresh  # type: ignore[import-not-found]
+from users import ROOT, Facility, Hub, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 USER = "looker"
 LIMIT = 300

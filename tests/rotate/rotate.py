@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from users import ROOT, Facility, Hub, HubError, end, start_fresh  # type: ignore[import-not-found]
+from users import ROOT, Facility, Hub, HubError, end, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 CLASSES = ("certificates", "hub_cookies", "issuer_key", "macaroon_secret", "origin_secret", "pool_key", "users_key")
 USER = "rotator"

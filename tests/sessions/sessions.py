@@ -28,7 +28,7 @@ from faults import FAULTS, Fault, Hosts
 from faults import USERS as NAME
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from users import Facility, Hub, HubError, Session, end, start_fresh  # type: ignore[import-not-found]
+from users import Facility, Hub, HubError, Session, end, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 USERS = int(os.environ.get("SOAK_USERS", "20"))
 CLUSTERS = int(os.environ.get("SOAK_CLUSTERS", str(USERS)))
