@@ -28,7 +28,7 @@ from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_variables,
 )
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_sources import FLOORS, image_mistakes, version
-from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, no_networks, whole
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, whole
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_variables import claimed
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
