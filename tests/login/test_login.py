@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sqlite3
 import ssl
 import subprocess
@@ -196,6 +197,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
         provider = subprocess.Popen(
             ["node", str(NODE.parent / "provider.mjs"), str(place), "19444", HUB], stdout=said, stderr=said
         )
+        (place / "provider.pid").write_text(str(provider.pid))
         hub = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "--debug", "--config", str(HERE / "jupyterhub_config.py")],
             stdout=out,
@@ -432,6 +434,28 @@ def test_who_leaves_the_group_is_out_at_the_next_renewal(context: BrowserContext
     time.sleep(REFRESH + 1)
     page.goto(f"{HUB}/hub/home")
     assert "/hub/home" not in page.url.split("?")[0]
+
+
+def test_a_provider_that_does_not_answer_holds_up_one_page_and_ends_no_session(
+    context: BrowserContext, browser: Any, folder: Path
+) -> None:
+    first, second = context.new_page(), browser.new_context(ignore_https_errors=True).new_page()
+    sign_in(first, "alice")
+    sign_in(second, "carol")
+    time.sleep(REFRESH + 1)
+    provider = int((folder / "provider.pid").read_text())
+    os.kill(provider, signal.SIGSTOP)
+    try:
+        took = []
+        for page in (first, second):
+            began = time.monotonic()
+            page.goto(f"{HUB}/hub/home")
+            took.append(time.monotonic() - began)
+            assert page.url == f"{HUB}/hub/home"
+    finally:
+        os.kill(provider, signal.SIGCONT)
+        second.context.close()
+    assert took[0] > 5 and took[1] < REFRESH, took
 
 
 def test_log_out_ends_both_sessions(context: BrowserContext, folder: Path) -> None:

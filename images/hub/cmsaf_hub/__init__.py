@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import renewal
+from .database import commit_without_waiting
 from .errors import SettingsError
 from .hooks import Hooks
 from .profiles import TEMPLATES
@@ -64,6 +65,7 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password
+    commit_without_waiting()
     # What a hub has imported by now is a quarter of a million objects, which stay. To look at all of them again in every
     # full collection takes a tenth of a second, in which nobody is served.
     gc.freeze()
