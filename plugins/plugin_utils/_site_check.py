@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_backup,
     _site_groups,
+    _site_hub,
     _site_issuers,
     _site_login,
     _site_names,
@@ -56,6 +57,7 @@ def problems(site: Site) -> list[Problem]:
         _issuers,
         _metrics,
         _site_login.mistakes,
+        _site_hub.mistakes,
         _storage,
         _servers,
         _backup,
