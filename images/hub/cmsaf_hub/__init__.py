@@ -50,6 +50,7 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     config.KubeSpawner.post_stop_hook = hooks.post_stop
     if hooks.settings.sessions is not None:
         config.KubeSpawner.server_token_scopes = _SERVER_SCOPES
+    show_first(config, TEMPLATES)
     if hooks.settings.profiles:
         _offer_profiles(config, hooks)
     if "proxy_class" not in config.JupyterHub:
@@ -80,4 +81,3 @@ def _offer_profiles(config: Any, hooks: Hooks) -> None:
         )
     config.KubeSpawner.profile_list = hooks.profile_list
     config.KubeSpawner.options_form = hooks.options_form
-    show_first(config, TEMPLATES)

@@ -18,6 +18,8 @@ from cmsaf_hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "jupyterhub"
+# Names of the values that Zero to JupyterHub's chart documents; below one that ends in * is what a site likes.
+Z2JH = set(json.loads((ROOT / "tests/unit/charts/z2jh-4.4.0.json").read_text())["keys"])
 # What comes of other roles, and of the tasks before.
 SITE = {
     "facility_name": "af",
@@ -176,3 +178,34 @@ def test_caches_of_our_own_are_reached_at_all_of_their_ports(tmp_path: Path) -> 
     # A cache that is lost is given up within seconds where another one can be had, and waited for where it cannot.
     assert found["singleuser"]["extraEnv"]["XRD_CONNECTIONRETRY"] == "3"
     assert "XRD_CONNECTIONRETRY" not in lonely["singleuser"]["extraEnv"]
+
+
+def unknown(values: dict[str, Any], place: str = "") -> list[str]:
+    """Names of values that Zero to JupyterHub's chart does not document."""
+    found = []
+    for name, value in values.items():
+        path = f"{place}{name}"
+        if f"{path}.*" in Z2JH:
+            continue
+        if path not in Z2JH:
+            found.append(path)
+        elif isinstance(value, dict):
+            found += unknown(value, f"{path}.")
+    return found
+
+
+@pytest.mark.parametrize("chart", ["", "jupyterhub/jupyterhub"])
+def test_zero_to_jupyterhub_s_chart_takes_them_all(tmp_path: Path, chart: str) -> None:
+    values = render(tmp_path, jupyterhub_chart=chart, jupyterhub_shared=[{"name": "higgs", "claim": "projects"}])
+    assert unknown({name: value for name, value in values.items() if name != "images"}) == []
+    assert unknown({"hub": {"imag": 1, "db": {"pvcs": 1}}, "custom": {"cmsaf": 1}}) == ["hub.imag", "hub.db.pvcs"]
+
+
+def test_zero_to_jupyterhub_s_chart_starts_nothing_that_is_not_the_facility_s(tmp_path: Path) -> None:
+    values = render(tmp_path, jupyterhub_chart="jupyterhub/jupyterhub")
+    assert values["singleuser"]["cloudMetadata"] == {"blockWithIptables": False}
+    assert not any(one["enabled"] for part in ("prePuller", "scheduling") for one in values[part].values())
+    # All that this chart would let users' pods reach by itself, but for the cluster's DNS.
+    assert values["singleuser"]["networkPolicy"]["egressAllowRules"] == dict.fromkeys(
+        ("nonPrivateIPs", "privateIPs", "dnsPortsCloudMetadataServer", "dnsPortsPrivateIPs"), False
+    )

@@ -528,6 +528,14 @@ BAD = [
     (on("c1", jupyterhub_token_service="https://m1:99999"), "jupyterhub_token_service: found 'https://m1:99999'. Set"),
     (on("c1", jupyterhub_token_service="https://m1:9620/v1"), "jupyterhub_token_service: found 'https://m1:9620/v1'."),
     (on("c1", jupyterhub_token_service=""), "jupyterhub_token_service: found ''. Set https://host:port"),
+    (
+        everywhere(jupyterhub_values={"hub": {"config": {"GitHubOAuthenticator": {"client_secret": "x"}}}}),
+        "jupyterhub_values.hub.config.GitHubOAuthenticator.client_secret: found a secret by its name, and the values",
+    ),
+    (
+        everywhere(jupyterhub_values={"hub": {"extraEnv": {"OAUTH_CLIENT_SECRET": "x"}}}),
+        "jupyterhub_values.hub.extraEnv.OAUTH_CLIENT_SECRET: found a secret by its name",
+    ),
     (everywhere(jupyterhub_login={**LOGIN, "client_id": ""}), "jupyterhub_login.client_id: found nothing. Set what"),
     (everywhere(jupyterhub_login={**LOGIN, "issuer": ""}), "jupyterhub_login.issuer: found ''. Set the provider's"),
     (everywhere(jupyterhub_login={**LOGIN, "issuer": "http://l.test"}), "jupyterhub_login.issuer: found 'http://l.te"),
