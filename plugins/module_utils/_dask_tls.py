@@ -14,6 +14,9 @@ never written anywhere, so nobody can add a fourth. Keys are P-256.
 
 distributed gives every peer with a leaf of this CA the same rights, whatever
 its part; the usages only keep a client's leaf from serving.
+
+* RFC 5280: names, constraints and usages of certificates
+* "TLS/SSL" in the documentation of distributed: who presents which file
 """
 
 from __future__ import annotations

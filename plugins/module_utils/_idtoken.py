@@ -9,6 +9,11 @@ A key file in ``passwords.d`` is not the key: HTCondor XORs what it reads with
 goes through HKDF-SHA256 (salt ``htcondor``, info ``master jwt``) and gives the
 32 bytes that sign an HS256 JSON web token. Checked byte by byte against
 condor_token_create of HTCondor 23.9.6 in the unit tests.
+
+* scrambling: simple_scramble in HTCondor's src/condor_utils/secure_file.cpp
+* the signing key and what is signed: src/condor_io/condor_auth_passwd.cpp
+* RFC 5869 (HKDF), RFC 7515 and 7519 (JSON web signatures and tokens)
+* what a scope allows: "Token Authentication" in the manual's chapter on security
 """
 
 from __future__ import annotations

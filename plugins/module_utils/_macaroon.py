@@ -11,6 +11,11 @@ before it is a mistake or a trick, and such a token is refused.
 XRootD reads a missing caveat as "unrestricted", so every token made here has
 a path, its activities and an end. Nothing but the standard library is needed;
 the unit tests compare with pymacaroons.
+
+* Birgisson et al., Macaroons: Cookies with Contextual Caveats for Decentralized
+  Authorization in the Cloud, NDSS 2014
+* packets of version 1 and the key's derivation: doc/format.txt and macaroons.c of libmacaroons
+* caveats and the server's secret: XrdMacaroonsAuthz.cc and README.md in src/XrdMacaroons of XRootD
 """
 
 from __future__ import annotations

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-__all__ = ["POOL", "PYTHON", "SCHEDD", "Queue", "come", "job_of_a_worker", "needs_a_pool", "on", "until"]
+__all__ = [
+    "POOL", "PYTHON", "SCHEDD", "Queue", "come", "job_of_a_worker", "needs_a_pool", "on", "tokens_in", "until",
+]  # fmt: skip
 
 POOL = os.environ.get("CMSAF_TEST_POOL")
 SCHEDD = os.environ.get("CMSAF_TEST_SCHEDD")
@@ -83,3 +87,17 @@ def come(cluster: Any, count: int, limit: float = 90) -> float:
 
 def job_of_a_worker(queue: Queue, cluster: Any) -> dict[str, Any]:
     return next(ad for ad in queue.jobs(cluster._name) if ad["DaskWorkerName"] in cluster.observed)
+
+
+@contextlib.contextmanager
+def tokens_in(directory: Path) -> Iterator[None]:
+    """Have the user no other tokens than those there."""
+    name = "_CONDOR_SEC_TOKEN_DIRECTORY"
+    before = os.environ.get(name)
+    os.environ[name] = str(directory)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before

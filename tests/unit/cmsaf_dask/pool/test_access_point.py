@@ -8,10 +8,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pool import Queue, come, needs_a_pool, on, until
+from real_pool import Queue, come, needs_a_pool, on, tokens_in, until
 
 pytestmark = needs_a_pool
 
@@ -106,3 +107,43 @@ def test_a_restarted_access_point(make: Callable[..., Any], queue: Queue) -> Non
     cluster.scale(4)
     come(cluster, 4, limit=150)
     until(lambda: len(queue.jobs(cluster._name)) == 4, 60, lambda: queue.jobs(cluster._name))
+
+
+def test_a_token_that_ends_meanwhile(make: Callable[..., Any], queue: Queue) -> None:
+    from cmsaf_dask import PoolError
+
+    cluster = make(n_workers=2)
+    come(cluster, 2)
+    with cluster.get_client() as client:
+        with tokens_in(Path.home() / "expired"):
+            until(lambda: "expired at 20" in str(cluster.explain()), 30, lambda: cluster.explain())
+            start = time.monotonic()
+            with contextlib.suppress(PoolError):
+                cluster.scale(4)
+            assert time.monotonic() - start < 15
+            assert client.submit(sum, [1, 2]).result(timeout=10) == 3
+            assert len(cluster.observed) == 2
+        # As when the hub has renewed it.
+        until(lambda: cluster._watch.unreachable is None, 30, lambda: cluster.explain())
+        cluster.scale(4)
+        come(cluster, 4)
+        assert client.submit(sum, [1, 2], pure=False).result(timeout=10) == 3
+    until(lambda: len(queue.jobs(cluster._name)) == 4, 30, lambda: queue.jobs(cluster._name))
+
+
+def test_closing_without_a_good_token_leaves_nothing(
+    make: Callable[..., Any], queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = make(n_workers=1)
+    come(cluster, 1)
+    waiting = make(n_workers=2, job_extra_directives={"requirements": "false"}, config={"check-pool": False})
+    until(lambda: len(queue.jobs(waiting._name)) == 2, 20)
+    with tokens_in(Path.home() / "expired"):
+        for one in (cluster, waiting):
+            caplog.clear()
+            start = time.monotonic()
+            one.close()
+            assert time.monotonic() - start < 30
+            assert "expired at 20" in caplog.text and "may be left. They end by themselves" in caplog.text
+    for one in (cluster, waiting):
+        until(lambda one=one: not queue.jobs(one._name), 100, lambda one=one: queue.jobs(one._name))

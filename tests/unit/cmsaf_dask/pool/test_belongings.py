@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,25 @@ def test_own_files_travel_beside_the_certificates(make: Callable[..., Any], queu
     with cluster.get_client() as client:
         found = client.run(lambda: Path(os.environ["_CONDOR_SCRATCH_DIR"], "mine.txt").read_text())
     assert list(found.values()) == ["mine\n"]
+
+
+def test_a_wheel_goes_to_all_workers(make: Callable[..., Any], tmp_path: Path) -> None:
+    from cmsaf_dask import upload_wheel
+
+    wheel = tmp_path / "sent_to_the_pool-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("sent_to_the_pool.py", "def double(number):\n    return 2 * number\n")
+
+    def use(number: int) -> Any:
+        import sent_to_the_pool  # type: ignore[import-not-found] # comes with the wheel
+
+        return sent_to_the_pool.double(number)
+
+    cluster = make(n_workers=1)
+    come(cluster, 1)
+    with cluster.get_client() as client:
+        upload_wheel(client, wheel)
+        cluster.scale(2)
+        come(cluster, 2)
+        for worker in cluster.scheduler_info["workers"]:
+            assert client.submit(use, 21, workers=[worker], pure=False).result(timeout=30) == 42

@@ -72,3 +72,29 @@ def test_adaptive_leaves_waiting_jobs_their_time(make: Callable[..., Any], queue
         del future
         until(lambda: not queue.jobs(cluster._name), 60)
         assert time.monotonic() - since > 15
+
+
+def test_the_pool_says_how_long_its_cycles_are(queue: Queue) -> None:
+    queue.jobs("nobody")
+    # It has had several, of which each is looked at as far back as the one before it.
+    assert 0 < queue.agent.cycle() < 120
+
+
+def test_processes_and_threads_as_asked(make: Callable[..., Any], queue: Queue) -> None:
+    cluster = make(n_workers=4, cores=4, processes=2, memory="2 GiB")
+    come(cluster, 4)
+    workers = cluster.scheduler_info["workers"].values()
+    assert {(worker["nthreads"], worker["memory_limit"]) for worker in workers} == {(2, 2**30)}
+    names = ["RequestCpus", "RequestMemory"]
+    jobs = queue.jobs(cluster._name, more=names)
+    assert [[job[name] for name in names] for job in jobs] == [[4, 2048]] * 2
+    before = set(cluster.observed)
+    queue.act("Hold", jobs[0])
+    lost = {f"{jobs[0]['DaskWorkerName']}-{number}" for number in range(2)}
+    until(lambda: not lost & set(cluster.observed), 30, lambda: cluster.explain())
+    come(cluster, 4)
+    # The other job's two are those from before.
+    assert before - lost < set(cluster.observed)
+    cluster.scale(2)
+    come(cluster, 2, limit=30)
+    until(lambda: len(queue.jobs(cluster._name)) == 1, 20)

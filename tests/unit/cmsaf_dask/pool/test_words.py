@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from real_pool import come, needs_a_pool, until
+from real_pool import come, needs_a_pool, tokens_in, until
 
 pytestmark = needs_a_pool
 
@@ -40,19 +39,6 @@ def test_output_of_living_workers(make: Callable[..., Any]) -> None:
     with cluster.get_client() as client:
         client.run(lambda: os.write(2, b"a line of its own\n"))
     assert any("a line of its own" in str(log) for log in cluster.logs().values())
-
-
-@contextlib.contextmanager
-def tokens_in(directory: Path) -> Iterator[None]:
-    name = "_CONDOR_SEC_TOKEN_DIRECTORY"
-    before = os.environ.get(name)
-    os.environ[name] = str(directory)
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 @pytest.mark.parametrize(("place", "says"), [("none", "There is no HTCondor token"), ("expired", "expired at 20")])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cmsaf_dask.found import FoundCluster, list_clusters
     from cmsaf_dask.pool import PoolError
     from cmsaf_dask.secrets import client_security
+    from cmsaf_dask.wheels import upload_wheel
 
 __all__ = [
     "FoundCluster",
@@ -20,6 +21,7 @@ __all__ = [
     "Refused",
     "client_security",
     "list_clusters",
+    "upload_wheel",
 ]
 
 _HOMES = {
@@ -30,6 +32,7 @@ _HOMES = {
     "Refused": "cmsaf_dask.check",
     "client_security": "cmsaf_dask.secrets",
     "list_clusters": "cmsaf_dask.found",
+    "upload_wheel": "cmsaf_dask.wheels",
 }
 
 
