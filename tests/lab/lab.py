@@ -10,6 +10,7 @@ STATE holds settings.json (url, ca, password_file). REPORT gets pictures, wide a
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,7 @@ answer(said)
 """
 
 ITEM = ".dask-ClusterListingItem"
+PLOT = ".jp-NotebookPanel:visible .jp-RenderedImage img"
 
 
 def over(cells: list[dict[str, Any]]) -> bool:
@@ -104,7 +106,10 @@ def run_notebook(page: Page, hub: Hub, name: str, report: Path) -> dict[str, Any
     if plots < PLOTS.get(name, 0):
         sys.exit(f"{name}: {plots} plots, {PLOTS[name]} are to be seen")
     if plots:
-        page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer").evaluate("it => it.scrollBy(0, 900)")
+        panel, plot = page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer"), page.locator(PLOT)
+        panel.evaluate("it => it.scrollTo(0, 0)")
+        until(f"{name}: a plot", lambda: panel.evaluate("it => it.scrollBy(0, 300)") or plot.count() > 0, LIMIT)
+        plot.first.scroll_into_view_if_needed()
     picture(page, report / f"{name}.png")
     return found
 
@@ -144,10 +149,9 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
         sys.exit(f"The cluster of the sidebar, found by its name: computed {right}, not 42")
 
     page.locator(ITEM).filter(has_text=made[1]).click()
-    plot = page.locator(".dask-DashboardListing-item button:enabled").filter(has_text="Workers").first
-    plot.click()
-    frame = page.frame_locator("#jp-main-dock-panel iframe").first
-    frame.locator("canvas").first.wait_for()
+    page.locator(".dask-DashboardListing-item button:enabled").filter(has_text=re.compile("^Workers$")).click()
+    drawn = page.frame_locator("#jp-main-dock-panel iframe").first.locator("canvas").first
+    drawn.wait_for()
     where = [frame.url for frame in page.frames if "/proxy/" in frame.url]
     if not where or not all(address.startswith(f"{hub.session.url}/user/{USER}/proxy/") for address in where):
         sys.exit(f"The dashboard is not shown through the hub: {where}")
@@ -159,6 +163,7 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     page.keyboard.type("Use Theme: JupyterLab Dark")
     page.keyboard.press("Enter")
     page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    drawn.wait_for()
     picture(page, report / "sidebar-dark.png")
 
     while before := len(names(page)):
