@@ -108,14 +108,14 @@ class User:
         self.watch: Watch | None = None
 
     def start(self) -> None:
-        start_fresh(self.hub, self.password, LIMIT, "small")
+        start_fresh(self.hub, self.password, LIMIT, "minimal")
         self.first = self.hub.run(f"given = {{'cluster': {self.cluster}}}\n{INSIDE}", LIMIT)
         self.first["started"] = self.hub.servers()[""]["started"]
 
     def begin(self) -> None:
         # Of its own: a session of requests is one thread's.
         browser = Hub(Session(**self.hub.session.as_dict()), timeout=PATIENCE)
-        place = f"{self.hub.session.url}/user/{browser.user}"
+        place = browser.place
 
         def get(path: str) -> requests.Response:
             answer: requests.Response = browser.http.get(f"{place}/{path}", timeout=PATIENCE, allow_redirects=False)

@@ -27,10 +27,11 @@ from kubernetes_asyncio.client import (
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
-from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
+from .answers import CALL_SECONDS, CONFLICT, FAILURES, NOT_FOUND, ask, words
+from .arrival import Arrivals
 from .errors import ClusterError
 from .names import Server
-from .room import Watch
+from .room import Watch, quantity
 from .settings import Settings
 from .web import forbidden
 
@@ -54,6 +55,7 @@ class Hooks:
         self._calls = asyncio.Semaphore(_TOGETHER)
         self._turn = asyncio.Lock()
         self._watch = Watch()
+        self._arrivals = Arrivals()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -96,9 +98,8 @@ class Hooks:
         shared = profiles.open_to(self.settings.shared, _groups(spawner))
         pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
         container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
-        # Workers of another image than the notebook's would compute with other versions.
-        image = container.image if self.settings.condor else None
-        added = objects.pod_environment(server, image, self.settings.sessions)
+        image = self._worker_image(spawner, container.image) if self.settings.condor else None
+        added = objects.pod_environment(server, image, self.settings.sessions, await self._home_bytes(spawner))
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):
@@ -107,6 +108,11 @@ class Hooks:
         return pod
 
     async def after_pod_created(self, spawner: Any, pod: Mapping[str, Any]) -> None:
+        """Give the pod what it waits for, and wait for its server."""
+        await self.store(spawner, pod)
+        await self._arrivals.wait(spawner, pod["metadata"]["name"])
+
+    async def store(self, spawner: Any, pod: Mapping[str, Any]) -> None:
         """Store the credentials, and open the name for Dask, both owned by the pod."""
         server = self.server(spawner)
         minted = self._minted.pop(spawner)
@@ -144,6 +150,21 @@ class Hooks:
                     *(what, name, problem.status, problem.reason),
                 )
 
+    async def _home_bytes(self, spawner: Any) -> int | None:
+        """Size of the home's claim, by which the server tells the user's quota from the size of a whole disk."""
+        if not spawner.storage_pvc_ensure:
+            return None
+        call = spawner.api.read_namespaced_persistent_volume_claim
+        try:
+            async with self._calls:
+                claim = await ask(call, spawner.pvc_name, spawner.namespace)
+        except FAILURES as problem:
+            # Only that it is not shown: nothing that would be worth a start.
+            spawner.log.warning("Asking for the size of %s: %s", spawner.pvc_name, words(problem))
+            return None
+        given = (claim.get("status") or {}).get("capacity") or {}
+        return int(max(quantity(one["storage"]) for one in (claim["spec"]["resources"]["requests"], given) if one))
+
     def _open(self, spawner: Any) -> list[profiles.Profile]:
         """The profiles that the user's groups allow, by what the login said last."""
         found = profiles.open_to(self.settings.profiles, _groups(spawner))
@@ -163,6 +184,13 @@ class Hooks:
         if asked and asked not in known:
             spawner.log.warning("Refused %s the profile %r", spawner.user.name, asked)
             raise forbidden(f"There is no server {str(asked)[:40]!r} for you. Yours are: {', '.join(known)}.")
+
+    def _worker_image(self, spawner: Any, own: str) -> str:
+        """That of the server: workers of another one could compute with other versions. But for what the site says."""
+        if not self.settings.profiles:
+            return own
+        asked = (spawner.user_options or {}).get("profile")
+        return profiles.taken(self._open(spawner), asked).worker_image or own
 
     def server(self, spawner: Any) -> Server:
         """The server that a spawner is for."""
