@@ -168,7 +168,7 @@ def inventory_problems(
     if bundle and not os.access(bundle, os.R_OK):
         site.missing_files = {"facility_ca_bundle": f"{bundle!r}, which cannot be read here"}
     site.missing_files = {**site.missing_files, **_client_secret(hostvars, groups)}
-    certificate = site.facility("gateway_certificate", "gateway")
+    certificate = site.facility("gateway_certificate")
     site.certificate_names = _certificate_names(str(certificate)) if certificate else None
     found = problems(site)
     said = {problem.variable for problem in found}
