@@ -139,7 +139,7 @@ def _certificate_names(path: str) -> list[str] | None:
         return None
     except (ValueError, x509.ExtensionNotFound):
         return []
-    return names.get_values_for_type(x509.DNSName)
+    return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
 
 
 def _silence(answer: dict[str, t.Any]) -> str:
@@ -161,7 +161,9 @@ def inventory_problems(
     site = _read(hostvars, groups, sorted(roles), frozenset(options))
     site.foreign = foreign or []
     site.required = [name for name, spec in roles["facility"].items() if spec.get("required")]
-    site.defaults = {name: spec["default"] for name, spec in options.items() if "default" in spec}
+    # A role that reads a variable of another has no default of it.
+    declared = [item for specs in roles.values() for item in specs.items()]
+    site.defaults = {name: spec["default"] for name, spec in declared if "default" in spec}
     site.probes = {answer["item"]: _silence(answer) for answer in answers or []}
     site.minimum_execute = minimum_execute
     bundle = site.facility("facility_ca_bundle")

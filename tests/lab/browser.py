@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, sync_playwright
-from users import Hub  # type: ignore[import-not-found]
+from users import Hub  # type: ignore[import-not-found]  # found by who imports this
 
 __all__ = ["JOBS", "WIDE", "browser_page", "open_lab", "picture", "until"]
 
