@@ -85,8 +85,8 @@ def _subdomains(site: Site) -> Iterator[Mistake]:
     hub = site.facility("facility_hub_name")
     if site.facility("facility_user_subdomains") is not True or not isinstance(hub, str):
         return
-    others = {name: site.facility(name) for name in ("facility_api_name", "facility_dask_domain", "facility_registry")}
-    taken = [(name, str(value).partition(":")[0]) for name, value in others.items()]
+    others = ("facility_api_name", "facility_ceph_name", "facility_dask_domain", "facility_registry")
+    taken = [(name, str(site.facility(name)).partition(":")[0]) for name in others]
     for name, value in [*taken, *(("inventory", host) for host in site.values)]:
         if value.endswith(f".{hub}"):
             yield (
