@@ -28,6 +28,7 @@ SITE = {
     "facility_version": "1.0",
     "facility_hub_name": "hub.af.test",
     "facility_user_subdomains": False,
+    "facility_storage_class": "",
     "facility_dask_domain": "dask.af.test",
     "facility_trust_domain": "pool.af.test",
     "facility_users_domain": "users.af.test",
