@@ -18,6 +18,14 @@ from cmsaf_hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "jupyterhub"
+IMAGES = {
+    "cmsaf/hub": "a",
+    "cmsaf/proxy": "b",
+    "cmsaf/analysis": "c",
+    "ml": "d",
+    "cmsaf/analysis-minimal": "e",
+    "cmsaf/analysis-science": "f",
+}
 # What comes of other roles, and of the tasks before.
 SITE = {
     "facility_name": "af",
@@ -39,8 +47,7 @@ SITE = {
     "_jupyterhub_control_planes": ["localhost"],
     "_jupyterhub_execute_hosts": ["localhost"],
     "_jupyterhub_references": {
-        f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}"
-        for name, digit in (("cmsaf/hub", "a"), ("cmsaf/proxy", "b"), ("cmsaf/analysis", "c"), ("ml", "d"))
+        f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}" for name, digit in IMAGES.items()
     },
 }
 
@@ -64,6 +71,10 @@ def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
     return {"images": images, **values}
 
 
+def reference(image: str) -> str:
+    return str(SITE["_jupyterhub_references"][f"{image}:1.0"])
+
+
 @pytest.fixture(scope="module")
 def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return render(tmp_path_factory.mktemp("defaults"))
@@ -71,10 +82,16 @@ def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_role_s_own_profiles(defaults: dict[str, Any]) -> None:
     settings = Settings.from_values(defaults["custom"]["cmsaf"])
-    found = [(one.slug, one.cpu, one.memory, one.default) for one in settings.profiles]
-    assert found == [("usual", 2, "8G", True), ("small", 1, "2G", False), ("large", 4, "16G", False)]
-    assert {one.image for one in settings.profiles} == {f"r.test/cmsaf/analysis@sha256:{'c' * 64}"}
-    assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in ("hub", "proxy", "analysis")]
+    found = [(one.slug, one.image.partition("@")[0], one.cpu, one.memory, one.default) for one in settings.profiles]
+    assert found == [
+        ("coffea", "r.test/cmsaf/analysis", 2, "8G", True),
+        ("coffea-large", "r.test/cmsaf/analysis", 4, "16G", False),
+        ("data-science", "r.test/cmsaf/analysis-science", 4, "16G", False),
+        ("minimal", "r.test/cmsaf/analysis-minimal", 1, "2G", False),
+    ]
+    assert all(one.image == one.worker_image == reference(one.image.partition("@")[0]) for one in settings.profiles)
+    names = ("hub", "proxy", "analysis", "analysis-science", "analysis-minimal")
+    assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in names]
 
 
 def test_the_ports_of_dask_are_those_of_the_hub_s_services(defaults: dict[str, Any]) -> None:
@@ -98,7 +115,7 @@ def test_many_may_start_at_once(defaults: dict[str, Any]) -> None:
 
 def test_a_site_s_own(tmp_path: Path) -> None:
     ml = {"name": "ML", "description": "Trains.", "image": "r.test/ml:1.0", "cpu": "8", "memory": "64G"}
-    ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"]}
+    ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"], "worker_image": "r.test/cmsaf/analysis-minimal:1.0"}
     usual = {"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}
     sessions = {"named_servers": 0, "idle": 3600, "longest": 7200}
     found = render(tmp_path, jupyterhub_profiles=[ml, usual], jupyterhub_sessions=sessions)
@@ -109,8 +126,19 @@ def test_a_site_s_own(tmp_path: Path) -> None:
         "8 cores · 64 GB of memory · 1 GPU",
     )
     assert (first.groups, first.gpu, second.default) == ({"cms-ml"}, {"nvidia.com/gpu": 1}, True)
-    assert found["images"][-1] == "r.test/ml:1.0"
+    assert (first.worker_image, second.worker_image) == tuple(
+        map(reference, ("r.test/cmsaf/analysis-minimal", "r.test/cmsaf/analysis"))
+    )
+    assert found["images"][-2:] == ["r.test/ml:1.0", "r.test/cmsaf/analysis-minimal:1.0"]
     assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
+
+
+def test_what_a_site_changes_of_the_facility_s_own(tmp_path: Path) -> None:
+    found = render(tmp_path, jupyterhub_profiles=[{"name": "Minimal", "memory": "4G"}, {"name": "Coffea"}])
+    first, second = Settings.from_values(found["custom"]["cmsaf"]).profiles
+    assert (first.cpu, first.memory, first.image) == (1, "4G", reference("r.test/cmsaf/analysis-minimal"))
+    assert (second.memory, second.default) == ("8G", False)
+    assert reference("r.test/cmsaf/analysis-science") not in json.dumps(found)
 
 
 def test_what_users_share(tmp_path: Path, defaults: dict[str, Any]) -> None:
