@@ -52,10 +52,10 @@ SITE = {
 }
 
 
-def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
+def evaluate(tmp_path: Path, expression: str, **variables: Any) -> Any:
     sources = (ROLE.parent / "facility/vars/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
     own = {name: value for path in sources for name, value in yaml.safe_load(path.read_text()).items()}
-    copy = {"content": "{{ [_jupyterhub_images, _jupyterhub_values] | to_json }}", "dest": f"{tmp_path}/values.json"}
+    copy = {"content": f"{{{{ {expression} | to_json }}}}", "dest": f"{tmp_path}/values.json"}
     play = {
         "hosts": "localhost",
         "gather_facts": False,
@@ -67,7 +67,11 @@ def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", f"{tmp_path}/play.yml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    images, values = json.loads((tmp_path / "values.json").read_text())
+    return json.loads((tmp_path / "values.json").read_text())
+
+
+def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
+    images, values = evaluate(tmp_path, "[_jupyterhub_images, _jupyterhub_values]", **variables)
     return {"images": images, **values}
 
 
@@ -139,6 +143,25 @@ def test_what_a_site_changes_of_the_facility_s_own(tmp_path: Path) -> None:
     assert (first.cpu, first.memory, first.image) == (1, "4G", reference("r.test/cmsaf/analysis-minimal"))
     assert (second.memory, second.default) == ("8G", False)
     assert reference("r.test/cmsaf/analysis-science") not in json.dumps(found)
+
+
+def test_images_that_do_not_go_together_are_found(tmp_path: Path) -> None:
+    told = "jupyterhub==6.1.1 python==3.13 dask==2 distributed==2 cloudpickle==3 msgpack==1"
+    # In the order in which the role asks for them: hub, proxy, analysis, ml, analysis-minimal.
+    results = [
+        {"labels": {"facility.cmsaf.versions": one} if one else {}} for one in (told, "", told, told, told + "9")
+    ]
+    profiles = [
+        {"name": "ML", "image": "r.test/ml:1.0", "worker_image": "r.test/cmsaf/analysis-minimal:1.0"},
+        {"name": "Coffea", "description": "Ours."},
+    ]
+    given = {"jupyterhub_profiles": profiles, "__jupyterhub_images": {"results": results}}
+    skew, whole = evaluate(tmp_path, "[_jupyterhub_skew, _jupyterhub_whole_profiles]", **given)
+    assert [one.partition(", but")[0] for one in skew] == [
+        "The image of the workers of ML, r.test/cmsaf/analysis-minimal:1.0, has msgpack 19",
+    ]
+    # What is no name of the facility's own has to say all.
+    assert [(one["name"], one["description"], one["cpu"]) for one in whole] == [("Coffea", "Ours.", 2)]
 
 
 def test_what_users_share(tmp_path: Path, defaults: dict[str, Any]) -> None:
