@@ -12,7 +12,8 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import FLOORS, Site, problems, version
-from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_servers import NEEDED, OWN
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_servers import NEEDED
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_servers import OWN as OWN_SERVERS
 
 ROOT = Path(__file__).resolve().parents[4]
 SUM = "0123456789abcdef" * 4
@@ -782,7 +783,7 @@ def test_the_facility_s_own_servers_are_those_of_the_role() -> None:
     role = ROOT / "roles" / "jupyterhub"
     own = yaml.safe_load((role / "vars" / "main.yml").read_text(encoding="utf-8"))["_jupyterhub_own_profiles"]
     defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text(encoding="utf-8"))["jupyterhub_profiles"]
-    assert tuple(own) == tuple(one["name"] for one in defaults) == OWN
+    assert tuple(own) == tuple(one["name"] for one in defaults) == OWN_SERVERS
     assert all(set(NEEDED) <= set(known) for known in own.values())
 
 
