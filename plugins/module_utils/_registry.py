@@ -65,10 +65,14 @@ class Registry:
     def _open(
         self, method: str, url: str, headers: dict[str, str], data: bytes | None = None
     ) -> tuple[t.Mapping[str, str], bytes]:
-        options: dict[str, t.Any] = {"timeout": self._timeout, "ca_path": self._ca_path}
-        options.update(decompress=False, use_netrc=False)
-        # Public registries send whoever asks for a blob on to a store of others, which refuses their token.
-        options["unredirected_headers"] = ["Authorization"]
+        options: dict[str, t.Any] = {
+            "timeout": self._timeout,
+            "ca_path": self._ca_path,
+            "decompress": False,
+            "use_netrc": False,
+            # Public registries send whoever asks for a blob on to a store of others, which refuses their token.
+            "unredirected_headers": ["Authorization"],
+        }
         with open_url(url, method=method, headers=headers, data=data, **options) as answer:
             return answer.headers, answer.read()
 
