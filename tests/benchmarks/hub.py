@@ -75,6 +75,8 @@ def gateway_configuration() -> str:
         gateway_address="127.0.0.1",
         gateway_idle_timeout="1h",
         facility_hub_name="127.0.0.1",
+        facility_user_subdomains=False,
+        _gateway_names=["127.0.0.1"],
         groups={"kube_control_plane": []},
     )
     text = re.sub(r"(bind 127\.0\.0\.1):443 .*", rf"\1:{GATEWAY}", text)
