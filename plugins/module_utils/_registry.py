@@ -24,6 +24,7 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
+PLATFORM = {"os": "linux", "architecture": "amd64"}
 NAME = re.compile(r"^(?P<host>[^/\s]+)/(?P<repository>[a-z0-9][a-z0-9._/-]*)(?::(?P<tag>[\w][\w.-]{0,127}))$")
 
 
@@ -64,7 +65,14 @@ class Registry:
     def _open(
         self, method: str, url: str, headers: dict[str, str], data: bytes | None = None
     ) -> tuple[t.Mapping[str, str], bytes]:
-        options = {"timeout": self._timeout, "ca_path": self._ca_path, "decompress": False, "use_netrc": False}
+        options: dict[str, t.Any] = {
+            "timeout": self._timeout,
+            "ca_path": self._ca_path,
+            "decompress": False,
+            "use_netrc": False,
+            # Public registries send whoever asks for a blob on to a store of others, which refuses their token.
+            "unredirected_headers": ["Authorization"],
+        }
         with open_url(url, method=method, headers=headers, data=data, **options) as answer:
             return answer.headers, answer.read()
 
@@ -86,7 +94,11 @@ class Registry:
     def _manifest(
         self, method: str, repository: str, tag: str, headers: dict[str, str], data: bytes | None = None
     ) -> tuple[t.Mapping[str, str], bytes] | None:
-        url = f"{self._url}/v2/{repository}/manifests/{tag}"
+        return self._ask(method, f"{self._url}/v2/{repository}/manifests/{tag}", headers, data)
+
+    def _ask(
+        self, method: str, url: str, headers: dict[str, str], data: bytes | None = None
+    ) -> tuple[t.Mapping[str, str], bytes] | None:
         try:
             if self._token:
                 headers = {**headers, "Authorization": f"Bearer {self._token}"}
@@ -95,7 +107,7 @@ class Registry:
             if error.code == 404:
                 return None
             if error.code == 401 and self._authorize(error.headers.get("WWW-Authenticate", "")):
-                return self._manifest(method, repository, tag, headers, data)
+                return self._ask(method, url, headers, data)
             raise RegistryError(f"{method} {url} was answered with {error.code} {error.reason}.") from error
         except (OSError, ValueError) as error:
             raise RegistryError(f"{method} {url} failed: {getattr(error, 'reason', error)}.") from error
@@ -110,6 +122,28 @@ class Registry:
             return str(stated)
         found = self._manifest("GET", repository, tag, {"Accept": ACCEPT})
         return "" if found is None else "sha256:" + hashlib.sha256(found[1]).hexdigest()
+
+    def labels(self, repository: str, digest: str) -> dict[str, str]:
+        """The labels of an image; of the one for PLATFORM where the digest is of several, and none if that is missing."""
+        manifest = self._json(f"{repository}/manifests/{digest}")
+        for one in manifest.get("manifests", ()):
+            if PLATFORM.items() <= one.get("platform", {}).items():
+                manifest = self._json(f"{repository}/manifests/{one['digest']}")
+        if "config" not in manifest:
+            return {}
+        config = self._json(f"{repository}/blobs/{manifest['config']['digest']}")
+        return dict(config.get("config", {}).get("Labels") or {})
+
+    def _json(self, path: str) -> dict[str, t.Any]:
+        url = f"{self._url}/v2/{path}"
+        found = self._ask("GET", url, {"Accept": ACCEPT})
+        if found is None:
+            raise RegistryError(f"GET {url} was answered with 404.")
+        try:
+            answer: dict[str, t.Any] = json.loads(found[1])
+        except ValueError as error:
+            raise RegistryError(f"GET {url} was answered with what is no JSON: {error}.") from error
+        return answer
 
     def copy_tag(self, repository: str, tag: str, new_tag: str) -> None:
         """Let a second tag stand for the same image."""

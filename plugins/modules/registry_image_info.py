@@ -10,6 +10,7 @@ short_description: Resolve an image tag to its digest
 version_added: 0.1.0
 description:
   - Asks a container registry which digest a tag stands for, so that what is deployed is named by digest.
+  - Reads the labels of this image as well, without fetching it.
   - A tag that the registry does not have is an error.
 extends_documentation_fragment:
   - cmsaf.facility.reads_only
@@ -57,6 +58,11 @@ reference:
   type: str
   returned: success
   sample: mirror.example.org/cmsaf/hub@sha256:f548e0e8e3dc1896ca956272154dde3314e8cc4fde0a57577ee9fa1c63f5baf4
+labels:
+  description: Labels of the image. Where the tag stands for images of several platforms, of the one for linux/amd64.
+  type: dict
+  returned: success
+  sample: {facility.cmsaf.versions: jupyterhub==6.1.1 python==3.13}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -80,6 +86,7 @@ def main() -> None:
         name = parse_name(module.params["name"])
         registry = Registry(f"{module.params['scheme']}://{name.host}", ca_path=module.params["ca_path"] or "")
         digest = registry.digest(name.repository, name.tag)
+        labels = registry.labels(name.repository, digest) if digest else {}
     except RegistryError as error:
         module.fail_json(msg=f"Resolving {module.params['name']} failed: {error}")
     except OSError as error:
@@ -91,7 +98,7 @@ def main() -> None:
             msg=f"Resolving {module.params['name']} failed: the registry {name.host} answers, but has no tag {name.tag} "
             f"of {name.repository}. Push it there first, or set the option name."
         )
-    module.exit_json(changed=False, digest=digest, reference=f"{name.host}/{name.repository}@{digest}")
+    module.exit_json(changed=False, digest=digest, reference=f"{name.host}/{name.repository}@{digest}", labels=labels)
 
 
 if __name__ == "__main__":

@@ -110,9 +110,10 @@ def _servers(site: Site) -> Iterator[Mistake]:
     if isinstance(profiles, list):
         yield from _site_servers.profile_mistakes(profiles, site.facility("jupyterhub_login"))
         for number, profile in enumerate(profiles):
-            image = profile.get("image") if isinstance(profile, Mapping) else None
-            if image is not None:
-                yield from image_mistakes(f"jupyterhub_profiles[{number}].image", str(image))
+            for key in ("image", "worker_image"):
+                image = profile.get(key) if isinstance(profile, Mapping) else None
+                if image is not None:
+                    yield from image_mistakes(f"jupyterhub_profiles[{number}].{key}", str(image))
     if isinstance(sessions, Mapping):
         yield from _site_servers.session_mistakes(sessions)
     shared = site.facility("jupyterhub_shared")

@@ -14,10 +14,12 @@ from typing import Any
 from ansible_collections.cmsaf.facility.plugins.module_utils._slug import slug_of
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, whole
 
-__all__ = ["KEYS", "LONGEST", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes", "shared_mistakes"]
+__all__ = ["KEYS", "LONGEST", "OWN", "SHORTEST_IDLE", "profile_mistakes", "session_mistakes", "shared_mistakes"]
 
-KEYS = ("name", "description", "cpu", "memory", "image", "gpu", "groups", "default")
-NEEDED = KEYS[:4]
+KEYS = ("name", "description", "cpu", "memory", "image", "worker_image", "gpu", "groups", "default")
+NEEDED = KEYS[1:4]
+# What has the name of one of the facility's own servers needs to say nothing else.
+OWN = ("Coffea", "Coffea, large", "Data science", "Minimal")
 # Seconds. No key of a user's server is to be good for longer than a week.
 LONGEST = 604800
 # Servers tell the hub every five minutes what goes on in them.
@@ -43,7 +45,7 @@ def profile_mistakes(profiles: Sequence[Any], login: Any) -> Iterator[Mistake]:
         if not isinstance(profile, Mapping):
             yield where, f"{profile!r}", "Write name, description, cpu and memory."
             continue
-        yield from ((f"{where}.{key}", "nothing", "Set it.") for key in NEEDED if profile.get(key) in (None, ""))
+        yield from _lacking(where, profile)
         for key in profile:
             if key not in KEYS:
                 yield f"{where}.{key}", f"{profile[key]!r}", f"Remove it: known are {', '.join(KEYS)}."
@@ -146,6 +148,14 @@ def _space(where: str, space: Mapping[str, Any], unfit: Mapping[str, str]) -> It
             f"{storage_class}, {unfit[storage_class]}",
             "Servers on several nodes share it: set a class of a file system, or claim, or nfs.",
         )
+
+
+def _lacking(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:
+    if profile.get("name") in (None, ""):
+        yield f"{where}.name", "nothing", "Set it."
+    for key in NEEDED:
+        if profile.get(key) in (None, "") and (key in profile or profile.get("name") not in OWN):
+            yield f"{where}.{key}", "nothing", f"Set it, or take a name of the facility's own: {'; '.join(OWN)}."
 
 
 def _one(where: str, profile: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -221,7 +221,7 @@ def main() -> int:
     parser.add_argument("directory", type=Path, help="with settings.json, ca.crt and kubeconfig")
     parser.add_argument("--starts", type=int, default=5, help="users, each of whom starts twice, and bare pods")
     parser.add_argument("--together", type=int, default=1, help="users who start at once")
-    parser.add_argument("--profile", default="small", help="of the servers to choose from")
+    parser.add_argument("--profile", default="coffea", help="of the servers to choose from")
     parser.add_argument("--namespace", default="hub", help="where the hub runs")
     options = parser.parse_args()
     facility = Facility.told(options.directory)

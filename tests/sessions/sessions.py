@@ -108,7 +108,7 @@ class User:
         self.watch: Watch | None = None
 
     def start(self) -> None:
-        start_fresh(self.hub, self.password, LIMIT, "small")
+        start_fresh(self.hub, self.password, LIMIT, "minimal")
         self.first = self.hub.run(f"given = {{'cluster': {self.cluster}}}\n{INSIDE}", LIMIT)
         self.first["started"] = self.hub.servers()[""]["started"]
 

@@ -96,8 +96,7 @@ class Hooks:
         shared = profiles.open_to(self.settings.shared, _groups(spawner))
         pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
         container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
-        # Workers of another image than the notebook's would compute with other versions.
-        image = container.image if self.settings.condor else None
+        image = self._worker_image(spawner, container.image) if self.settings.condor else None
         added = objects.pod_environment(server, image, self.settings.sessions)
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
@@ -163,6 +162,13 @@ class Hooks:
         if asked and asked not in known:
             spawner.log.warning("Refused %s the profile %r", spawner.user.name, asked)
             raise forbidden(f"There is no server {str(asked)[:40]!r} for you. Yours are: {', '.join(known)}.")
+
+    def _worker_image(self, spawner: Any, own: str) -> str:
+        """That of the server: workers of another one could compute with other versions. But for what the site says."""
+        if not self.settings.profiles:
+            return own
+        asked = (spawner.user_options or {}).get("profile")
+        return profiles.taken(self._open(spawner), asked).worker_image or own
 
     def server(self, spawner: Any) -> Server:
         """The server that a spawner is for."""

@@ -24,6 +24,7 @@ __all__ = [
     "memory_bytes",
     "open_to",
     "span",
+    "taken",
 ]
 
 TEMPLATES = Path(__file__).parent / "pages"
@@ -51,6 +52,8 @@ class Profile:
     # Who is in one of these may take it; without groups everybody may.
     groups: frozenset[str] = frozenset()
     default: bool = False
+    # Of the workers on the pool; empty for that of the server.
+    worker_image: str = ""
 
     @property
     def slug(self) -> str:
@@ -114,6 +117,12 @@ def open_to(offers: Iterable[_Offer], groups: frozenset[str]) -> list[_Offer]:
     return [one for one in offers if not one.groups or one.groups & groups]
 
 
+def taken(open_ones: Sequence[Profile], chosen: Any) -> Profile:
+    """The one that was chosen, else the default, as KubeSpawner has it."""
+    marked = next((profile for profile in open_ones if profile.slug == chosen), None)
+    return marked or next((profile for profile in open_ones if profile.default), open_ones[0])
+
+
 def kubespawner_profiles(open_ones: Sequence[Profile], offered: Sequence[Profile]) -> list[dict[str, Any]]:
     """What KubeSpawner takes as its profile_list: `open_ones`, of all that are `offered`."""
     # KubeSpawner merges what is given by name into what is there: so a resource of another profile is taken out.
@@ -147,11 +156,10 @@ def form(
     :param server: name of the server, if it has one
     :param room: by slug, for those of which it is known
     """
-    marked = next((profile for profile in profiles if profile.slug == chosen), None)
+    marked = taken(profiles, chosen)
     # Without a form the hub takes what was taken last, which somebody may have lost in the meantime.
-    if len(profiles) == 1 and (marked or not chosen):
+    if len(profiles) == 1 and (not chosen or chosen == marked.slug):
         return ""
-    marked = marked or next((profile for profile in profiles if profile.default), profiles[0])
     return _PAGES.get_template("profiles.html").render(
         profiles=profiles,
         marked=marked,

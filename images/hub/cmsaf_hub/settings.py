@@ -307,6 +307,7 @@ def _profile(values: _Values) -> Profile:
         gpu=values.counts("gpu"),
         groups=frozenset(values.texts("groups")),
         default=values.switch("default"),
+        worker_image=values.text("workerImage", required=False),
     )
     values.finish()
     if not _MEMORY.fullmatch(profile.memory):

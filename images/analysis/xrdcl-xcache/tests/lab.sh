@@ -46,13 +46,13 @@ inside() {
 # The versions that the image has, of these and of all that they need.
 pythons() {
     local stamp
-    stamp="$(sha256sum images/analysis/requirements.txt images/analysis/sources.txt)"
+    stamp="$(sha256sum images/analysis/requirements/minimal.txt images/analysis/sources.txt)"
     [ "$(cat "$client.pythons" 2>/dev/null)" != "$stamp" ] || return 0
     cp -L /etc/resolv.conf "$client/etc/resolv.conf"
     cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$client/etc/ssl/certs/ca-certificates.crt"
     rm -rf "$client/opt/pypi" "$client/opt/debian" "$client/sources"
     mkdir "$client/sources"
-    grep -oE '^[A-Za-z0-9_.-]+==[^ ;\\]+' images/analysis/requirements.txt >"$client/sources/versions.txt"
+    grep -oE '^[A-Za-z0-9_.-]+==[^ ;\\]+' images/analysis/requirements/minimal.txt >"$client/sources/versions.txt"
     grep '^xrootd==' images/analysis/sources.txt >"$client/sources/sources.txt"
     inside python3 -m venv /opt/pypi
     inside /opt/pypi/bin/pip install -q -c /sources/versions.txt fsspec-xrootd uproot xrootd

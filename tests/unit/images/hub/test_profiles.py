@@ -235,6 +235,18 @@ def test_workers_are_of_the_image_of_the_server(image: str) -> None:
         assert [value for name, value in variables.items() if name == "CMSAF_WORKER_IMAGE"] == wanted
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [({}, ANALYSIS), ({"profile": "small"}, "r.test/w@sha256:cc"), ({"profile": "usual"}, ANALYSIS)],
+)
+def test_workers_are_of_another_image_where_the_site_says_so(options: dict[str, str], wanted: str) -> None:
+    condor = {"keyFile": "/k", "keyId": "k", "trustDomain": "p.test", "usersDomain": "u.test", "lifetime": 3600}
+    one = hooks(condor=condor, profiles=[{**SMALL, "workerImage": "r.test/w@sha256:cc"}, USUAL])
+    changed = asyncio.run(one.modify_pod(spawner(one, options=options), pod(ANALYSIS)))
+    variables = {item.name: item.value for item in changed.spec.containers[0].env}
+    assert variables["CMSAF_WORKER_IMAGE"] == wanted
+
+
 def test_a_server_knows_how_long_it_stays() -> None:
     for one, wanted in (
         (hooks(), {"CMSAF_IDLE_SECONDS": "86400", "CMSAF_LONGEST_SECONDS": "604800"}),

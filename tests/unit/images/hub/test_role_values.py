@@ -18,6 +18,14 @@ from cmsaf_hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "jupyterhub"
+IMAGES = {
+    "cmsaf/hub": "a",
+    "cmsaf/proxy": "b",
+    "cmsaf/analysis": "c",
+    "ml": "d",
+    "cmsaf/analysis-minimal": "e",
+    "cmsaf/analysis-science": "f",
+}
 # Names of the values that Zero to JupyterHub's chart documents; below one that ends in * is what a site likes.
 Z2JH = set(json.loads((ROOT / "tests/unit/charts/z2jh-4.4.0.json").read_text())["keys"])
 # What comes of other roles, and of the tasks before.
@@ -43,16 +51,15 @@ SITE = {
     "_jupyterhub_control_planes": ["localhost"],
     "_jupyterhub_execute_hosts": ["localhost"],
     "_jupyterhub_references": {
-        f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}"
-        for name, digit in (("cmsaf/hub", "a"), ("cmsaf/proxy", "b"), ("cmsaf/analysis", "c"), ("ml", "d"))
+        f"r.test/{name}:1.0": f"r.test/{name}@sha256:{digit * 64}" for name, digit in IMAGES.items()
     },
 }
 
 
-def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
+def evaluate(tmp_path: Path, expression: str, **variables: Any) -> Any:
     sources = (ROLE.parent / "facility/vars/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
     own = {name: value for path in sources for name, value in yaml.safe_load(path.read_text()).items()}
-    copy = {"content": "{{ [_jupyterhub_images, _jupyterhub_values] | to_json }}", "dest": f"{tmp_path}/values.json"}
+    copy = {"content": f"{{{{ {expression} | to_json }}}}", "dest": f"{tmp_path}/values.json"}
     play = {
         "hosts": "localhost",
         "gather_facts": False,
@@ -64,8 +71,16 @@ def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", f"{tmp_path}/play.yml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    images, values = json.loads((tmp_path / "values.json").read_text())
+    return json.loads((tmp_path / "values.json").read_text())
+
+
+def render(tmp_path: Path, **variables: Any) -> dict[str, Any]:
+    images, values = evaluate(tmp_path, "[_jupyterhub_images, _jupyterhub_values]", **variables)
     return {"images": images, **values}
+
+
+def reference(image: str) -> str:
+    return str(SITE["_jupyterhub_references"][f"{image}:1.0"])
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +90,16 @@ def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_role_s_own_profiles(defaults: dict[str, Any]) -> None:
     settings = Settings.from_values(defaults["custom"]["cmsaf"])
-    found = [(one.slug, one.cpu, one.memory, one.default) for one in settings.profiles]
-    assert found == [("usual", 2, "8G", True), ("small", 1, "2G", False), ("large", 4, "16G", False)]
-    assert {one.image for one in settings.profiles} == {f"r.test/cmsaf/analysis@sha256:{'c' * 64}"}
-    assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in ("hub", "proxy", "analysis")]
+    found = [(one.slug, one.image.partition("@")[0], one.cpu, one.memory, one.default) for one in settings.profiles]
+    assert found == [
+        ("coffea", "r.test/cmsaf/analysis", 2, "8G", True),
+        ("coffea-large", "r.test/cmsaf/analysis", 4, "16G", False),
+        ("data-science", "r.test/cmsaf/analysis-science", 4, "16G", False),
+        ("minimal", "r.test/cmsaf/analysis-minimal", 1, "2G", False),
+    ]
+    assert all(one.image == one.worker_image == reference(one.image.partition("@")[0]) for one in settings.profiles)
+    names = ("hub", "proxy", "analysis", "analysis-science", "analysis-minimal")
+    assert defaults["images"] == [f"r.test/cmsaf/{name}:1.0" for name in names]
 
 
 def test_the_ports_of_dask_are_those_of_the_hub_s_services(defaults: dict[str, Any]) -> None:
@@ -119,7 +140,7 @@ def test_one_name_for_all_or_one_for_each_user(tmp_path: Path, defaults: dict[st
 
 def test_a_site_s_own(tmp_path: Path) -> None:
     ml = {"name": "ML", "description": "Trains.", "image": "r.test/ml:1.0", "cpu": "8", "memory": "64G"}
-    ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"]}
+    ml |= {"gpu": {"nvidia.com/gpu": 1}, "groups": ["cms-ml"], "worker_image": "r.test/cmsaf/analysis-minimal:1.0"}
     usual = {"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}
     sessions = {"named_servers": 0, "idle": 3600, "longest": 7200}
     found = render(tmp_path, jupyterhub_profiles=[ml, usual], jupyterhub_sessions=sessions)
@@ -130,8 +151,38 @@ def test_a_site_s_own(tmp_path: Path) -> None:
         "8 cores · 64 GB of memory · 1 GPU",
     )
     assert (first.groups, first.gpu, second.default) == ({"cms-ml"}, {"nvidia.com/gpu": 1}, True)
-    assert found["images"][-1] == "r.test/ml:1.0"
+    assert (first.worker_image, second.worker_image) == tuple(
+        map(reference, ("r.test/cmsaf/analysis-minimal", "r.test/cmsaf/analysis"))
+    )
+    assert found["images"][-2:] == ["r.test/ml:1.0", "r.test/cmsaf/analysis-minimal:1.0"]
     assert (found["hub"]["allowNamedServers"], found["cull"]["timeout"], found["cull"]["maxAge"]) == (False, 3600, 7200)
+
+
+def test_what_a_site_changes_of_the_facility_s_own(tmp_path: Path) -> None:
+    found = render(tmp_path, jupyterhub_profiles=[{"name": "Minimal", "memory": "4G"}, {"name": "Coffea"}])
+    first, second = Settings.from_values(found["custom"]["cmsaf"]).profiles
+    assert (first.cpu, first.memory, first.image) == (1, "4G", reference("r.test/cmsaf/analysis-minimal"))
+    assert (second.memory, second.default) == ("8G", False)
+    assert reference("r.test/cmsaf/analysis-science") not in json.dumps(found)
+
+
+def test_images_that_do_not_go_together_are_found(tmp_path: Path) -> None:
+    told = "jupyterhub==6.1.1 python==3.13 dask==2 distributed==2 cloudpickle==3 msgpack==1"
+    # In the order in which the role asks for them: hub, proxy, analysis, ml, analysis-minimal.
+    results = [
+        {"labels": {"facility.cmsaf.versions": one} if one else {}} for one in (told, "", told, told, told + "9")
+    ]
+    profiles = [
+        {"name": "ML", "image": "r.test/ml:1.0", "worker_image": "r.test/cmsaf/analysis-minimal:1.0"},
+        {"name": "Coffea", "description": "Ours."},
+    ]
+    given = {"jupyterhub_profiles": profiles, "__jupyterhub_images": {"results": results}}
+    skew, whole = evaluate(tmp_path, "[_jupyterhub_skew, _jupyterhub_whole_profiles]", **given)
+    assert [one.partition(", but")[0] for one in skew] == [
+        "The image of the workers of ML, r.test/cmsaf/analysis-minimal:1.0, has msgpack 19",
+    ]
+    # What is no name of the facility's own has to say all.
+    assert [(one["name"], one["description"], one["cpu"]) for one in whole] == [("Coffea", "Ours.", 2)]
 
 
 def test_what_users_share(tmp_path: Path, defaults: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import threading
 import typing as t
 
@@ -16,8 +17,29 @@ from ansible_collections.cmsaf.facility.plugins.module_utils._registry import (
     parse_name,
 )
 
-MANIFEST = b'{"schemaVersion": 2}'
-DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+LABELS = {"facility.cmsaf.versions": "python==3.13"}
+CONFIG = json.dumps({"architecture": "amd64", "config": {"Labels": LABELS}}).encode()
+PLAIN = json.dumps({"architecture": "amd64", "config": {"Labels": None}}).encode()
+
+
+def digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def manifest(config: bytes) -> bytes:
+    return json.dumps({"schemaVersion": 2, "config": {"digest": digest_of(config)}}).encode()
+
+
+def index(**architectures: bytes) -> bytes:
+    platforms = [
+        {"digest": digest_of(content), "platform": {"os": "linux", "architecture": name, "variant": "v1"}}
+        for name, content in architectures.items()
+    ]
+    return json.dumps({"schemaVersion": 2, "manifests": platforms}).encode()
+
+
+MANIFEST = manifest(CONFIG)
+DIGEST = digest_of(MANIFEST)
 MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -31,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         code = 500 if "/broken/" in self.path else 404 if content is None else 200
         self.send_response(code)
         if content is not None and "/silent/" not in self.path:
-            self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(content).hexdigest())
+            self.send_header("Docker-Content-Digest", digest_of(content))
         self.send_header("Content-Type", MEDIA_TYPE)
         self.end_headers()
         if content is not None and self.command == "GET":
@@ -82,6 +104,33 @@ def test_digest_of_a_tag(url: str) -> None:
     assert Registry(url).digest("cmsaf/hub", "0.1.0") == DIGEST
     assert Registry(url).digest("silent/x", "1") == DIGEST
     assert Registry(url).digest("cmsaf/hub", "0.2.0") == ""
+
+
+@pytest.mark.parametrize(
+    ("top", "labels"),
+    [
+        (MANIFEST, LABELS),
+        (manifest(PLAIN), {}),
+        (index(arm64=manifest(PLAIN), amd64=MANIFEST), LABELS),
+        (index(arm64=MANIFEST), {}),
+    ],
+    ids=["an image", "without any", "of several platforms", "of another platform"],
+)
+def test_labels_are_read_without_the_image(url: str, top: bytes, labels: dict[str, str]) -> None:
+    for content in (top, MANIFEST, manifest(PLAIN)):
+        Handler.tags[f"/v2/cmsaf/hub/manifests/{digest_of(content)}"] = content
+    for content in (CONFIG, PLAIN):
+        Handler.tags[f"/v2/cmsaf/hub/blobs/{digest_of(content)}"] = content
+    assert Registry(url).labels("cmsaf/hub", digest_of(top)) == labels
+
+
+def test_labels_that_cannot_be_read_name_the_request(url: str) -> None:
+    Handler.tags["/v2/cmsaf/hub/manifests/sha256:00"] = b"<html>"
+    with pytest.raises(RegistryError, match=r"GET .*/manifests/sha256:00 was answered with what is no JSON"):
+        Registry(url).labels("cmsaf/hub", "sha256:00")
+    Handler.tags["/v2/cmsaf/hub/manifests/sha256:00"] = MANIFEST
+    with pytest.raises(RegistryError, match=r"GET .*/cmsaf/hub/blobs/sha256:[0-9a-f]{64} was answered with 404"):
+        Registry(url).labels("cmsaf/hub", "sha256:00")
 
 
 def test_copied_tag_is_the_same_image(url: str) -> None:

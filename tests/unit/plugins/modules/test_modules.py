@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -251,17 +251,28 @@ def test_info_modules_tell_what_is_there_and_no_secret(tmp_path: Path, play: Pla
         assert (tmp_path / name).read_bytes().strip().decode("latin-1") not in said
 
 
-MANIFEST = b'{"schemaVersion": 2}'
+MANIFEST = b'{"schemaVersion": 2, "config": {"digest": "sha256:00"}}'
+DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """A registry that has cmsaf/hub:1."""
 
+    contents: ClassVar[dict[str, bytes]] = {
+        "/v2/cmsaf/hub/manifests/1": MANIFEST,
+        f"/v2/cmsaf/hub/manifests/{DIGEST}": MANIFEST,
+        "/v2/cmsaf/hub/blobs/sha256:00": b'{"config": {"Labels": {"of": "the hub"}}}',
+    }
+
     def do_HEAD(self) -> None:
-        there = self.path == "/v2/cmsaf/hub/manifests/1"
-        self.send_response(200 if there else 404)
-        self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(MANIFEST).hexdigest())
+        content = self.contents.get(self.path, b"")
+        self.send_response(200 if content else 404)
+        self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(content).hexdigest())
         self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -276,7 +287,7 @@ def registry() -> Iterator[str]:
     server.server_close()
 
 
-def test_registry_image_info_reads_the_digest(registry: str, tmp_path: Path, play: Play) -> None:
+def test_registry_image_info_reads_digest_and_labels(registry: str, tmp_path: Path, play: Play) -> None:
     module = PREFIX + "registry_image_info"
     tasks: list[Task] = [
         {module: {"name": f"{registry}/cmsaf/hub:1", "scheme": "http"}, "check_mode": check} for check in (True, False)
@@ -285,5 +296,5 @@ def test_registry_image_info_reads_the_digest(registry: str, tmp_path: Path, pla
     results, _ = play(tmp_path, tasks)
     for result in results[:2]:
         assert not result["changed"]
-        assert result["digest"] == "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+        assert (result["digest"], result["labels"]) == (DIGEST, {"of": "the hub"})
     assert "host/repository:tag" in results[2]["msg"]

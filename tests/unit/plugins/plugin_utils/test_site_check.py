@@ -12,6 +12,8 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import FLOORS, Site, problems, version
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_servers import NEEDED
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_servers import OWN as OWN_SERVERS
 
 ROOT = Path(__file__).resolve().parents[4]
 SUM = "0123456789abcdef" * 4
@@ -53,7 +55,7 @@ DEFAULTS = {
     "jupyterhub_token_service": "https://{{ groups['condor_access_point'] | first }}:9620",
     "jupyterhub_login": {"kind": "password"},
     "facility_admins": [],
-    "jupyterhub_profiles": [{"name": "Usual", "description": "Most.", "cpu": 2, "memory": "8G", "default": True}],
+    "jupyterhub_profiles": [{"name": "Coffea", "default": True}],
     "jupyterhub_sessions": {"named_servers": 3, "idle": 86400, "longest": 604800},
     "jupyterhub_shared": [],
     "local_storage_class": "local-path",
@@ -600,8 +602,17 @@ BAD = [
     (everywhere(jupyterhub_profiles=[]), "jupyterhub_profiles: found none. Name one server at least"),
     (profile("Usual"), "jupyterhub_profiles[0]: found 'Usual'. Write name, description, cpu and memory."),
     (profile({**USUAL, "name": ""}), "jupyterhub_profiles[0].name: found nothing. Set it."),
+    (
+        profile({"name": "coffea", "description": "x", "memory": "8G"}),
+        "jupyterhub_profiles[0].cpu: found nothing. Set it, or",
+    ),
+    (profile({"name": "Coffea", "cpu": None}), "jupyterhub_profiles[0].cpu: found nothing. Set it, or take a name"),
+    (
+        profile({**USUAL, "worker_image": "r.test/x"}),
+        "jupyterhub_profiles[0].worker_image: found 'r.test/x', which can",
+    ),
     (profile({**USUAL, "name": "…"}), "jupyterhub_profiles[0].name: found '…'. Set a text with letters or digits"),
-    (profile({**USUAL, "description": None}), "jupyterhub_profiles[0].description: found nothing. Set it."),
+    (profile({**USUAL, "description": None}), "jupyterhub_profiles[0].description: found nothing. Set it, or take"),
     (profile({**USUAL, "cpu": "2"}), "jupyterhub_profiles[0].cpu: found '2'. Set a number of cores"),
     (profile({**USUAL, "cpu": 0}), "jupyterhub_profiles[0].cpu: found 0. Set a number of cores, 0.1 at least"),
     (profile({**USUAL, "memory": "8 GB"}), "jupyterhub_profiles[0].memory: found '8 GB'. Set 1G or more, with M, G"),
@@ -694,6 +705,7 @@ GOOD = [
     everywhere(jupyterhub_login={**LOGIN, "allowed_groups": []}, facility_admins=["boss"]),
     everywhere(jupyterhub_login={"kind": "values"}),
     profile(USUAL, LARGE),
+    profile({"name": "Coffea"}, {"name": "Minimal", "memory": "4G", "default": True}, USUAL),
     profile({**USUAL, "image": "r.test/ml:1.0", "gpu": {"nvidia.com/mig-1g.5gb": 2}, "default": True}, LARGE),
     everywhere(jupyterhub_login=LOGIN, jupyterhub_profiles=[LARGE]),
     shared(SPACE, {"name": "a", "nfs": {"server": "nfs.af.test", "path": "/export/a"}}),
@@ -815,17 +827,22 @@ def test_floor_is_that_of_the_cache_role() -> None:
     assert variables["_xcache_version_floor"] == FLOORS["xrootd"][0] == FLOORS["xcache"][0]
 
 
-@pytest.mark.parametrize("image", ["analysis", "hub"])
-def test_own_images_hold_to_the_floors(image: str) -> None:
-    pins = re.findall(
-        r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)",
-        (ROOT / "images" / image / "requirements.txt").read_text(encoding="utf-8"),
-        re.M,
-    )
+@pytest.mark.parametrize("locked", ["analysis/requirements/minimal.txt", "hub/requirements.txt"])
+def test_own_images_hold_to_the_floors(locked: str) -> None:
+    text = (ROOT / "images" / locked).read_text(encoding="utf-8")
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", text, re.M)
     floored = {name: found for name, found in pins if name in FLOORS}
     assert floored, "no package of this image has a floor: the lock file is read wrongly"
     for name, found in floored.items():
         assert (version(found) or ()) >= (version(FLOORS[name][0]) or ()), f"{name} {found}"
+
+
+def test_the_facility_s_own_servers_are_those_of_the_role() -> None:
+    role = ROOT / "roles" / "jupyterhub"
+    own = yaml.safe_load((role / "vars" / "main.yml").read_text(encoding="utf-8"))["_jupyterhub_own_profiles"]
+    defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text(encoding="utf-8"))["jupyterhub_profiles"]
+    assert tuple(own) == tuple(one["name"] for one in defaults) == OWN_SERVERS
+    assert all(set(NEEDED) <= set(known) for known in own.values())
 
 
 def test_floors_are_versions() -> None:
