@@ -11,15 +11,15 @@ subject has a file of its own beside this one.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_backup,
+    _site_caches,
     _site_groups,
     _site_hub,
-    _site_issuers,
     _site_login,
     _site_names,
     _site_servers,
@@ -54,8 +54,7 @@ def problems(site: Site) -> list[Problem]:
         _site_variables.mistakes,
         _site_names.mistakes,
         _site_tokens.mistakes,
-        _issuers,
-        _metrics,
+        _site_caches.mistakes,
         _site_login.mistakes,
         _site_hub.mistakes,
         _storage,
@@ -66,41 +65,13 @@ def problems(site: Site) -> list[Problem]:
     return list(dict.fromkeys(Problem(*mistake) for check in checks for mistake in check(site)))
 
 
-def _issuers(site: Site) -> Iterator[Mistake]:
-    port, taken = (site.facility(name, "xcache") for name in ("xcache_https_port", "xcache_port"))
-    if whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
-        yield "xcache_https_port", f"{port}", "Set a free port, or 0 for none."
-    issuers, served = (site.facility(name, "xcache") for name in ("xcache_issuers", "xcache_path"))
-    if isinstance(issuers, list):
-        yield from _site_issuers.mistakes(issuers, str(served))
-
-
-def _metrics(site: Site) -> Iterator[Mistake]:
-    served = (
-        ("xcache", "xcache_metrics_port", ("xcache_port", "xcache_https_port")),
-        ("origin", "xcache_origin_metrics_port", ("xcache_origin_port",)),
-    )
-    for group, name, others in served:
-        port = site.facility(name, group)
-        if whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
-            yield name, f"{port}", "Set a free port."
-    ports = [site.facility(name, group) for group, name, others in served]
-    both = sorted(set(site.hosts("xcache")) & set(site.hosts("origin")))
-    if both and ports[0] == ports[1]:
-        yield served[1][1], f"{ports[1]}, as {served[0][1]}, and {both[0]} runs both", "Set another port."
-    scrapers = site.facility("xcache_metrics_scrapers", "xcache")
-    for scraper in scrapers if isinstance(scrapers, list) else ():
-        try:
-            ipaddress.ip_network(str(scraper))
-        except ValueError as error:
-            yield "xcache_metrics_scrapers", f"{scraper!r}: {error}", "List addresses or networks."
-
-
 def _storage(site: Site) -> Iterator[Mistake]:
     chosen, pools = site.facility("facility_storage"), site.facility("rook_pools")
     if not isinstance(chosen, list):
         return
     mons, csi = site.facility("rook_mons"), site.said("rook_csi")
+    port, scrapers = site.facility("rook_metrics_port"), site.facility("rook_metrics_scrapers")
+    nfs = site.facility("local_storage_nfs")
     settings = _site_storage.Storage(
         chosen=chosen,
         values=site.values,
@@ -115,8 +86,23 @@ def _storage(site: Site) -> Iterator[Mistake]:
         local_class=str(site.facility("local_storage_class")),
         local_default=site.facility("local_storage_default") is not False,
         loops=site.facility("rook_loop_devices", "storage") is True,
+        homes_class=str(site.facility("facility_storage_class") or ""),
+        database_class=_database_class(site.facility("jupyterhub_values")),
+        nfs=nfs if isinstance(nfs, Mapping) else {},
+        nfs_class=str(site.facility("local_storage_nfs_class")),
+        metrics_port=port if whole(port) else 30000,
+        scrapers=scrapers if isinstance(scrapers, list) else (),
+        ceph_name=str(site.facility("facility_ceph_name") or ""),
+        taken_names=[str(site.facility(f"facility_{name}_name")) for name in ("hub", "api")],
     )
     yield from _site_storage.mistakes(settings)
+
+
+def _database_class(values: Any) -> str:
+    """The storage class that the chart's values set for the hub's data base, empty for none."""
+    for key in ("hub", "db", "pvc", "storageClassName"):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return str(values or "")
 
 
 def _servers(site: Site) -> Iterator[Mistake]:

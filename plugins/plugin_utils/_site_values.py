@@ -7,12 +7,13 @@ Private to this collection: its interface may change in any release.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Mistake", "Site", "whole"]
+__all__ = ["Mistake", "Site", "no_networks", "whole"]
 
 # Variable, what was found, what to set.
 Mistake = tuple[str, str, str]
@@ -49,13 +50,22 @@ class Site:
         for values in (self.values.get(host, {}) for host in hosts):
             if name in values:
                 return values[name]
-        default = self.defaults.get(name)
+        try:
+            return self._resolved(self.defaults.get(name))
+        except LookupError:
+            return None
+
+    def _resolved(self, default: Any) -> Any:
+        """A default with the values of the variables in it; LookupError where one has none."""
+        if isinstance(default, Mapping):
+            return {key: self._resolved(value) for key, value in default.items()}
+        if isinstance(default, list):
+            return [self._resolved(value) for value in default]
         if not isinstance(default, str):
             return default
-        references = _REFERENCE.findall(default)
-        found = {reference: self.facility(reference) for reference in references}
-        if any(value is None for value in found.values()):
-            return None
+        found = {reference: self.facility(reference) for reference in _REFERENCE.findall(default)}
+        if None in found.values():
+            raise LookupError(default)
         return _REFERENCE.sub(lambda match: str(found[match.group(1)]), default)
 
     def said(self, name: str) -> Any:
@@ -66,3 +76,12 @@ class Site:
 def whole(value: Any) -> bool:
     """Whether it is a whole number; other types are the specification's business."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def no_networks(variable: str, listed: Iterable[Any]) -> Iterator[Mistake]:
+    """Mistakes of a list of addresses and networks."""
+    for entry in listed:
+        try:
+            ipaddress.ip_network(str(entry))
+        except ValueError as error:
+            yield variable, f"{entry!r}: {error}", "List addresses or networks."

@@ -151,6 +151,35 @@ def test_a_cache_that_takes_no_macaroons_of_ours(tmp_path: Path) -> None:
     assert found["singleuser"]["extraEnv"]["XCACHE_PORT"] == "1094"
 
 
+def doors(values: dict[str, Any], name: str) -> list[list[tuple[int, int]]]:
+    """The ports that users' pods may reach by a rule for nodes' addresses, or for pods of other namespaces."""
+    rules = values["singleuser"]["networkPolicy"]["egress"]
+    return [
+        [(one["port"], one["endPort"]) for one in rule["ports"]]
+        for rule in rules
+        if "ports" in rule and name in rule["to"][0]
+    ]
+
+
+def test_caches_of_our_own_are_reached_at_all_of_their_ports(tmp_path: Path) -> None:
+    alone, redirected = tmp_path / "alone", tmp_path / "redirected"
+    for path in (alone, redirected):
+        path.mkdir()
+    cache = {"_jupyterhub_cache_hosts": ["localhost"], "jupyterhub_xcache": {"path": "/"}}
+    found = render(alone, **cache)
+    settings = Settings.from_values(found["custom"]["cmsaf"])
+    assert settings.cache is not None and settings.cache.path == "/"
+    assert [(1094, 1094)] in doors(found, "ipBlock") and doors(found, "namespaceSelector") == [[(1094, 1094)]]
+    assert [(1095, 1095)] not in doors(found, "ipBlock")
+    lonely = found
+    found = render(redirected, **cache, _jupyterhub_redirectors=["localhost"], _jupyterhub_origins=3)
+    assert [(1094, 1094)] in doors(found, "ipBlock") and [(1095, 1100)] in doors(found, "ipBlock")
+    assert doors(found, "namespaceSelector") == [[(1094, 1094), (1095, 1100)]]
+    # A cache that is lost is given up within seconds where another one can be had, and waited for where it cannot.
+    assert found["singleuser"]["extraEnv"]["XRD_CONNECTIONRETRY"] == "3"
+    assert "XRD_CONNECTIONRETRY" not in lonely["singleuser"]["extraEnv"]
+
+
 def unknown(values: dict[str, Any], place: str = "") -> list[str]:
     """Names of values that Zero to JupyterHub's chart does not document."""
     found = []
