@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users of a running facility, for the programs that act as such: where the hub is, a server that nobody has used.
 
+Users' names below the hub's, whichever they are, lead to the hub as a wildcard of DNS has it: a hosts file knows none.
 STATE, a directory that tests/rotate/settings.yml fills, holds settings.json (url, ca, password_file).
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
@@ -31,10 +34,21 @@ class Facility:
     def told(cls, state: Path) -> Facility:
         settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
         password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
+        _know_users(str(urlsplit(settings["url"]).hostname))
         return cls(settings["url"], settings["ca"], password)
 
     def session(self, user: str, **known: Any) -> Session:
         return Session(url=self.url, ca=self.ca, user=user, **known)
+
+
+def _know_users(hub: str) -> None:
+    """Have the names of this process looked up so."""
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *options: Any, **more: Any) -> Any:
+        return look_up(hub if str(host).endswith(f".{hub}") else host, *options, **more)
+
+    socket.getaddrinfo = getaddrinfo
 
 
 def start_fresh(hub: Hub, password: str, limit: float, profile: str = "") -> None:

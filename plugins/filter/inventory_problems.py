@@ -14,6 +14,7 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import Problem, Site, claimed, problems
+from cryptography import x509
 from jinja2.exceptions import TemplateError
 
 DOCUMENTATION = r"""
@@ -128,6 +129,19 @@ def _client_secret(hostvars: t.Any, groups: dict[str, list[str]]) -> dict[str, s
     return {}
 
 
+def _certificate_names(path: str) -> list[str] | None:
+    """Return the DNS names that the site's certificate of the hub is for; None where there is none to read."""
+    try:
+        extensions = x509.load_pem_x509_certificate(Path(path).read_bytes()).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except OSError:
+        # The gateway says so when it takes the file.
+        return None
+    except (ValueError, x509.ExtensionNotFound):
+        return []
+    return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+
+
 def _silence(answer: dict[str, t.Any]) -> str:
     """Return why an address did not answer, '' if it did. A server that is broken has not."""
     # Addresses that are none come back without a status.
@@ -147,13 +161,17 @@ def inventory_problems(
     site = _read(hostvars, groups, sorted(roles), frozenset(options))
     site.foreign = foreign or []
     site.required = [name for name, spec in roles["facility"].items() if spec.get("required")]
-    site.defaults = {name: spec["default"] for name, spec in options.items() if "default" in spec}
+    # A role that reads a variable of another has no default of it.
+    declared = [item for specs in roles.values() for item in specs.items()]
+    site.defaults = {name: spec["default"] for name, spec in declared if "default" in spec}
     site.probes = {answer["item"]: _silence(answer) for answer in answers or []}
     site.minimum_execute = minimum_execute
     bundle = site.facility("facility_ca_bundle")
     if bundle and not os.access(bundle, os.R_OK):
         site.missing_files = {"facility_ca_bundle": f"{bundle!r}, which cannot be read here"}
     site.missing_files = {**site.missing_files, **_client_secret(hostvars, groups)}
+    certificate = site.facility("gateway_certificate")
+    site.certificate_names = _certificate_names(str(certificate)) if certificate else None
     found = problems(site)
     said = {problem.variable for problem in found}
     found += [problem for problem in _wrong_types(site, options) if problem.variable not in said]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Union
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site
@@ -33,6 +33,7 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     """All that is wrong with names, networks and addresses."""
     yield from _domains(site)
     yield from _identities(site)
+    yield from _subdomains(site)
     yield from _networks(site)
     yield from _addresses(site)
 
@@ -77,6 +78,35 @@ def _identities(site: Site) -> Iterator[Mistake]:
     hub, dask = site.facility("facility_hub_name"), site.facility("facility_dask_domain")
     if isinstance(hub, str) and isinstance(dask, str) and hub.endswith(f".{dask}"):
         yield "facility_hub_name", f"{hub!r}, inside facility_dask_domain", "Set a name outside of it."
+
+
+def _subdomains(site: Site) -> Iterator[Mistake]:
+    """What is in the way of a name for each user below the hub's."""
+    hub = site.facility("facility_hub_name")
+    if site.facility("facility_user_subdomains") is not True or not isinstance(hub, str):
+        return
+    others = ("facility_api_name", "facility_ceph_name", "facility_dask_domain", "facility_registry")
+    taken = [(name, str(site.facility(name)).partition(":")[0]) for name in others]
+    for name, value in [*taken, *(("inventory", host) for host in site.values)]:
+        if value.endswith(f".{hub}"):
+            yield (
+                name,
+                f"{value!r}, inside facility_hub_name {hub!r}, where facility_user_subdomains has the names of users",
+                "Set a name outside of it, or another facility_hub_name.",
+            )
+    names = site.certificate_names
+    missing = [] if names is None else [name for name in (hub, f"*.{hub}") if not _covered(name, names)]
+    if missing:
+        yield (
+            "gateway_certificate",
+            f"a certificate for {', '.join(names or ()) or 'no name'}, and not for {' and '.join(missing)}",
+            "Give one that is for both, as facility_user_subdomains needs, or set facility_user_subdomains to false.",
+        )
+
+
+def _covered(name: str, names: Sequence[str]) -> bool:
+    """Whether a certificate of these names is good for it: a wildcard stands for one label, the first."""
+    return name in names or f"*.{name.partition('.')[2]}" in names
 
 
 def _networks(site: Site) -> Iterator[Mistake]:

@@ -39,6 +39,8 @@ class Site:
     # What was tried from the controller: address and why it failed ('' if it answered).
     probes: Mapping[str, str] = field(default_factory=dict)
     missing_files: Mapping[str, str] = field(default_factory=dict)
+    # Names in the certificate that the site gives for the hub; None where there is none to read.
+    certificate_names: Sequence[str] | None = None
     minimum_execute: int = 1
 
     def hosts(self, group: str) -> Sequence[str]:

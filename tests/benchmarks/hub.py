@@ -76,6 +76,7 @@ def gateway_configuration() -> str:
         "gateway_idle_timeout": "1h",
         "_gateway_names": ["127.0.0.1"],
         "facility_ceph_name": "",
+        "facility_user_subdomains": False,
         "_facility_dask_ports": [],
         "groups": {"kube_control_plane": []},
         # Of no account for what is kept of it.

@@ -137,7 +137,7 @@ def start(hub: Hub, password: str, profile: str, seen: Seen, hub_pod: str) -> di
     times = {"asked": time.time()}
     hub.http.post(place, json={"profile": profile}, timeout=LIMIT).raise_for_status()
     times["ready"] = progress(hub)
-    page = hub.http.get(f"{hub.session.url}/user/{hub.user}/lab", timeout=LIMIT)
+    page = hub.http.get(f"{hub.place}/lab", timeout=LIMIT)
     page.raise_for_status()
     times["page"] = time.time()
     hub.open_kernel()

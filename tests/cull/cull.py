@@ -52,8 +52,8 @@ def main() -> int:
     if not first.run(JOBS, LIMIT):
         sys.exit("cull: the second server's worker is no job of the user's")
 
-    with browser_page() as page:
-        open_lab(page, facility.url, USER, facility.password)
+    with browser_page(facility.url) as page:
+        open_lab(page, first, facility.password)
 
         page.get_by_text(IDLE).first.wait_for(timeout=LIMIT * 1000)
         picture(page, report / "idle.png")

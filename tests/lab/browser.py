@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, sync_playwright
+from users import Hub  # type: ignore[import-not-found]  # found by who imports this
 
 __all__ = ["JOBS", "WIDE", "browser_page", "open_lab", "picture", "until"]
 
@@ -38,23 +40,27 @@ def until(what: str, true: Callable[[], Any], limit: float) -> float:
 
 
 @contextmanager
-def browser_page() -> Iterator[Page]:
-    """A page of Debian's chromium, which has not heard of the facility's authority."""
+def browser_page(url: str) -> Iterator[Page]:
+    """A page of Debian's chromium, which has not heard of the facility's authority, and knows users' names below the hub's."""
+    hub = urlsplit(url).hostname
     with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = tools.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", f"--host-resolver-rules=MAP *.{hub} {hub}"],
+        )
         context = browser.new_context(ignore_https_errors=True, viewport=WIDE)
         context.set_default_timeout(120_000)
         yield context.new_page()
         browser.close()
 
 
-def open_lab(page: Page, url: str, user: str, password: str) -> None:
+def open_lab(page: Page, hub: Hub, password: str) -> None:
     """Log in by the form, and be at the JupyterLab of a server that runs."""
-    page.goto(f"{url}/hub/login?next=/user/{user}/lab")
-    page.locator("input[name=username]").fill(user)
+    page.goto(f"{hub.session.url}/hub/login?next=/user/{hub.user}/lab")
+    page.locator("input[name=username]").fill(hub.session.user)
     page.locator("input[name=password]").fill(password)
     page.locator("[type=submit]").click()
-    page.wait_for_url(f"{url}/user/{user}/lab**")
+    page.wait_for_url(f"{hub.place}/lab**")
     page.locator("#jp-main-dock-panel").wait_for()
 
 

@@ -81,7 +81,7 @@ def over(cells: list[dict[str, Any]]) -> bool:
 
 def run_notebook(page: Page, hub: Hub, name: str, report: Path) -> dict[str, Any]:
     """Open it as a user does, and run all its cells; seconds to the first answer and to the last."""
-    page.goto(f"{hub.session.url}/user/{USER}/lab/tree/{name}.ipynb?reset")
+    page.goto(f"{hub.place}/lab/tree/{name}.ipynb?reset")
     page.locator(".jp-NotebookPanel:visible .jp-CodeCell").first.wait_for()
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     began = time.monotonic()
@@ -149,7 +149,7 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     frame = page.frame_locator("#jp-main-dock-panel iframe").first
     frame.locator("canvas").first.wait_for()
     where = [frame.url for frame in page.frames if "/proxy/" in frame.url]
-    if not where or not all(address.startswith(f"{hub.session.url}/user/{USER}/proxy/") for address in where):
+    if not where or not all(address.startswith(f"{hub.place}/proxy/") for address in where):
         sys.exit(f"The dashboard is not shown through the hub: {where}")
     picture(page, report / "sidebar.png")
     page.set_viewport_size({"width": 700, "height": 900})
@@ -175,9 +175,9 @@ def main() -> int:
     start_fresh(hub, facility.password, LIMIT)
     hub.run(COPY, LIMIT)
     found: dict[str, Any] = {}
-    with browser_page() as page:
+    with browser_page(facility.url) as page:
         began = time.monotonic()
-        open_lab(page, facility.url, USER, facility.password)
+        open_lab(page, hub, facility.password)
         found["from the login to JupyterLab"] = round(time.monotonic() - began, 1)
         for name in EXAMPLES:
             found[name] = run_notebook(page, hub, name, report)
@@ -185,7 +185,7 @@ def main() -> int:
         found["an image that is not there"] = hub.run(NO_IMAGE, LIMIT)
         if "image is not to be had" not in found["an image that is not there"]:
             sys.exit(f"An image that is not there: {found['an image that is not there']}")
-        page.goto(f"{facility.url}/user/{USER}/lab?reset")
+        page.goto(f"{hub.place}/lab?reset")
         found["sidebar"] = sidebar(page, hub, report)
     hub.stop(LIMIT)
     (report / "lab.json").write_text(json.dumps(found, indent=1))

@@ -115,7 +115,7 @@ class User:
     def begin(self) -> None:
         # Of its own: a session of requests is one thread's.
         browser = Hub(Session(**self.hub.session.as_dict()), timeout=PATIENCE)
-        place = f"{self.hub.session.url}/user/{browser.user}"
+        place = browser.place
 
         def get(path: str) -> requests.Response:
             answer: requests.Response = browser.http.get(f"{place}/{path}", timeout=PATIENCE, allow_redirects=False)

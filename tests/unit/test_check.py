@@ -10,12 +10,16 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = [ROOT / "inventories" / "box", ROOT / "inventories" / "example", ROOT / "molecule" / "inventory"]
@@ -27,6 +31,7 @@ BAD: dict[str, Any] = {
     "facility_pod_network": "127.0.0.0/16",
     "facility_service_network": "127.0.0.0/20",
     "facility_hubname": "hub.af.test",
+    "facility_user_subdomains": True,
     "facilty_name": "Bad",
     "facility_registry_mirrors": "{{ not_there }}",
     "mirror_upstream_checksums": {"get.helm.sh/helm.tar.gz": NO_SHA256},
@@ -68,6 +73,7 @@ MISTAKES = [
     r"jupyterhub_hub_image: found 'registry\.example\.org/jupyterhub:5\.3\.0', below .*\. Set jupyterhub .* or newer",
     r"jupyterhub_sessions\.longest: found 1209600 seconds\. Set at most 604800",
     r"gateway_maxconn: found a value of another type",
+    r"gateway_certificate: found a certificate for hub\.af\.test, and not for hub\.AF_test and \*\.hub\.AF_test\. Give",
     r"xcache_origin_host: found a variable that does not exist, on .*\. Write url into each of xcache_origins instead",
     r"xcache_origins\[0\]\.authentication: found 'token', and the url is of root\. Set a url of roots or a url of",
 ]
@@ -110,11 +116,27 @@ def silent_port() -> int:
     return port
 
 
+def certificate(folder: Path) -> Path:
+    """For the hub's name alone."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hub.af.test")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "hub.crt"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 @pytest.fixture
 def bad(tmp_path: Path, listener: Listener, silent_port: int) -> Path:
     """An inventory with every kind of mistake. Its hosts could be reached, so that it would be seen if they were."""
     variables = {
         **BAD,
+        "gateway_certificate": str(certificate(tmp_path)),
         "facility_files_url": f"https://127.0.0.1:{silent_port}/files",
         "facility_registry": f"127.0.0.1:{silent_port}",
         "ansible_port": listener.port,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -68,7 +69,8 @@ def test_a_server_that_nobody_has_used(users: Any, runs: bool, before: list[str]
     assert hub.asked[-2:] == ["kernel", "stop"]
 
 
-def test_where_the_hub_is_and_the_password_hidden(users: Any, tmp_path: Path) -> None:
+def test_where_the_hub_is_and_the_password_hidden(users: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_: host)
     (tmp_path / "word").write_text("open sesame\n")
     told = {"url": "https://hub.af.test", "ca": "/ca.crt", "password_file": str(tmp_path / "word")}
     (tmp_path / "settings.json").write_text(json.dumps(told))
@@ -76,3 +78,26 @@ def test_where_the_hub_is_and_the_password_hidden(users: Any, tmp_path: Path) ->
     assert facility.password == "open sesame" and "sesame" not in repr(facility)
     session = facility.session("alice", token="kept")
     assert (session.url, session.ca, session.user, session.token) == (facility.url, facility.ca, "alice", "kept")
+    # As a wildcard in DNS has it.
+    asked = ("alice.hub.af.test", "hub.af.test", "xhub.af.test", "mirror.af.test")
+    assert [socket.getaddrinfo(host, 443) for host in asked] == ["hub.af.test", "hub.af.test", *asked[2:]]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("/user/a@b/second/", "https://hub.af.test/user/a@b/second"),
+        ("https://u-ab--1234567.hub.af.test/user/a@b/second/", "https://u-ab--1234567.hub.af.test/user/a@b/second"),
+    ],
+)
+def test_a_server_is_where_the_hub_says(users: Any, url: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = users.Hub(users.Session(url="https://hub.af.test", ca="/ca.crt", user="a@b", server="second"))
+    monkeypatch.setattr(hub, "servers", lambda: {"second": {"url": url}})
+    assert hub.place == place
+    # It is handed on to who cannot ask: while the hub is away.
+    other = users.Hub(users.Session(**hub.session.as_dict()))
+    assert other.place == place
+    monkeypatch.setattr(hub, "servers", dict)
+    hub.session.server = "third"
+    with pytest.raises(users.HubError, match="it does not run"):
+        _ = hub.place

@@ -10,6 +10,8 @@ choose   the first user asks for a profile that is not for him, looks at the pag
 ask      runs PROGRAM in the kernel of the first user, or of the one named; standard input is JSON, which the program has
          as "given"
 trespass the first user, by a token of his own, asks for what is the second one's, and the hub's
+lure     the second user, logged in by a browser's cookies, opens a page of the first one's server, which asks for what is
+         the second one's
 end      the first user stops the second server
 running  names the users whose server runs, by the hub's own word
 stop     every user stops the server
@@ -27,6 +29,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import websocket
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "roles/verify/files/cmsaf_verify"))
 from hub import Hub, HubError, Session  # type: ignore[import-not-found]
@@ -46,7 +52,7 @@ answer(os.environ["CMSAF_DASK_NAME"])
 """
 FOREIGN = [
     ("GET", "/hub/api/users/{me}"),
-    ("GET", "/user/{me}/api/contents"),
+    ("GET", "{mine}/api/contents"),
     ("GET", "/hub/admin"),
     ("GET", "/hub/api/users"),
     ("GET", "/hub/api/users/{other}"),
@@ -58,11 +64,24 @@ FOREIGN = [
     ("GET", "/hub/api/proxy"),
     ("POST", "/hub/api/proxy"),
     ("POST", "/hub/api/shutdown"),
-    ("GET", "/user/{other}/lab"),
-    ("GET", "/user/{other}/api/contents"),
-    ("GET", "/user/{other}/files/note"),
-    ("GET", "/user/{other}/proxy/8787/status"),
-    ("GET", "/user/{other}/terminals/websocket/1"),
+    ("GET", "{theirs}/lab"),
+    ("GET", "{theirs}/api/contents"),
+    ("GET", "{theirs}/files/note"),
+    ("GET", "{theirs}/proxy/8787/status"),
+    ("GET", "{theirs}/terminals/websocket/1"),
+    # His path at one's own name.
+    ("GET", "{here}/user/{other}/api/contents"),
+    ("GET", "{here}/hub/api/users/{other}"),
+]
+# What a page of the first user's server would have the second one's browser ask for.
+ASKED_FOR = [
+    ("GET", "{theirs}/api/contents"),
+    ("GET", "{theirs}/files/note"),
+    ("POST", "{theirs}/api/terminals"),
+    ("DELETE", "{theirs}/api/contents/note"),
+    ("GET", "/hub/api/user"),
+    ("POST", "/hub/api/users/{other}/tokens"),
+    ("DELETE", "/hub/api/users/{other}/server"),
 ]
 # By way of the gateway to its own scheduler and no other.
 GO = """
@@ -118,7 +137,7 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
             if second.session.kernel:
                 names = second.run(GO, LIMIT)
     state["second"] = second.session.as_dict()
-    soon = first.http.get(f"{state['url']}/user/{first.user}/cmsaf/sessions", timeout=30).json()
+    soon = first.http.get(f"{first.place}/cmsaf/sessions", timeout=30).json()
     return {
         "refusal": refusal,
         "quiet": quiet,
@@ -140,12 +159,62 @@ def ask(state: dict[str, Any]) -> Any:
     return Hub(Session(**session)).run(f"given = {given!r}\n{program}", LIMIT)
 
 
+def address(path: str, own: Hub, other: Hub) -> str:
+    known = {"me": own.user, "mine": own.place, "here": origin(own), "other": other.user, "theirs": other.place}
+    return urljoin(own.session.url, path.format(**known))
+
+
+def origin(hub: Hub) -> str:
+    return hub.place.removesuffix(urlsplit(hub.place).path)
+
+
+def lure(state: dict[str, Any]) -> dict[str, Any]:
+    own, other = (Hub(Session(**session)) for session in state["sessions"][:2])
+    browser = Hub(Session(url=state["url"], ca=state["ca"], user=other.session.user))
+    browser.refused(Path(state["password_file"]).read_text(encoding="utf-8").strip())
+    # By way of the hub's own page, which gives the browser the server's cookies.
+    browser.http.get(f"{other.place}/lab", timeout=30).raise_for_status()
+    cookies = [(cookie.name, cookie.domain, cookie.domain_specified) for cookie in browser.http.cookies]
+    mark = next(cookie.value for cookie in browser.http.cookies if cookie.name == "_xsrf" and "/user/" in cookie.path)
+
+    def codes(page: dict[str, str]) -> dict[str, int]:
+        headers = {"Sec-Fetch-Mode": "cors", **page}
+        return {
+            f"{method} {path}": browser.http.request(
+                method, address(path, own, other), headers=headers, timeout=30, allow_redirects=False
+            ).status_code
+            for method, path in ASKED_FOR
+        }
+
+    def channel(came_from: str) -> str:
+        sent = browser.http.prepare_request(requests.Request("GET", f"{other.place}/api/status")).headers["Cookie"]
+        url = f"{other.place}/api/kernels/{other.session.kernel}/channels".replace("https", "wss", 1)
+        try:
+            websocket.create_connection(
+                url, timeout=30, origin=came_from, cookie=sent, sslopt={"ca_certs": state["ca"]}, http_no_proxy=["*"]
+            ).close()
+        except websocket.WebSocketBadStatusException as refusal:
+            return str(refusal.status_code)
+        return "open"
+
+    by_own = browser.http.get(
+        f"{other.place}/api/contents",
+        headers={"Origin": origin(other), "Sec-Fetch-Mode": "cors", "X-XSRFToken": mark},
+        timeout=30,
+    )
+    return {
+        "cookies": cookies,
+        "own": [by_own.status_code, channel(origin(other))],
+        "lured": codes({"Origin": origin(own), "Sec-Fetch-Site": "same-site"}),
+        "channel": channel(origin(own)),
+    }
+
+
 def trespass(state: dict[str, Any]) -> dict[str, Any]:
     own, other = (Hub(Session(**session)) for session in state["sessions"][:2])
     found = {}
     for method, path in FOREIGN:
-        url = state["url"] + path.format(me=own.user, other=other.user)
-        answer = own.http.request(method, url, timeout=30, allow_redirects=False)
+        answer = own.http.request(method, address(path, own, other), timeout=30, allow_redirects=False)
         found[f"{method} {path}"] = answer.status_code
     return found
 
@@ -161,7 +230,7 @@ def stop(state: dict[str, Any]) -> dict[str, Any]:
     return {"stopped": state["users"]}
 
 
-STEPS = {step.__name__: step for step in (start, choose, end, ask, trespass, running, stop)}
+STEPS = {step.__name__: step for step in (start, choose, end, ask, trespass, lure, running, stop)}
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import classad2
 import htcondor2
@@ -30,7 +31,7 @@ other, me = given["other"], os.environ["JUPYTERHUB_USER"]
 token, api = os.environ["JUPYTERHUB_API_TOKEN"], os.environ["JUPYTERHUB_API_URL"]
 secrets = Path("/etc/cmsaf-secrets")
 gateway, my_name = given["gateway"] + ":8786", os.environ["CMSAF_DASK_NAME"]
-pages = given["pages"]
+my_pages, his_pages = (urlsplit(url) for url in (os.environ["JUPYTERHUB_PUBLIC_URL"], other["pages"]))
 agent = Agent()
 agent.locate(os.environ["CMSAF_COLLECTOR"], os.environ["CMSAF_SCHEDD_NAME"])
 collector = agent._collector()
@@ -40,8 +41,13 @@ def by_api(method, path, body=None):
     return lambda: http(f"{api}{path}", method, body, token)
 
 
+def page(place, path, name):
+    """At the proxy, which goes by the name that is asked for."""
+    return lambda: http(f"{given['proxy']}{place.path}{path}", token=token, host=name.netloc)
+
+
 def theirs(path):
-    return lambda: http(f"{pages}/user/{other['user_name']}{path}", token=token)
+    return page(his_pages, path, his_pages)
 
 
 def act(action):
@@ -172,11 +178,12 @@ hub = {
     "see the routes": by_api("GET", "/proxy"),
     "see the services": by_api("GET", "/services"),
     "shut the hub down": by_api("POST", "/shutdown", {}),
-    "list his files": theirs("/api/contents"),
-    "read his note": theirs("/files/note"),
-    "list his kernels": theirs("/api/kernels"),
-    "see his dashboard": theirs("/proxy/8787/status"),
-    "list his clusters": theirs("/dask/clusters"),
+    "list his files": theirs("api/contents"),
+    "read his note": theirs("files/note"),
+    "list his kernels": theirs("api/kernels"),
+    "see his dashboard": theirs("proxy/8787/status"),
+    "list his clusters": theirs("dask/clusters"),
+    "list his files under my name": page(his_pages, "api/contents", my_pages),
 }
 computing = {
     "speak with his scheduler": lambda: dask(gateway, other["dask_name"], secrets / "usercert.pem"),
@@ -231,7 +238,7 @@ with HTCondorCluster(cores=1, memory="1 GiB") as own:
     mine = {
         "reach the hub": lambda: tcp("hub", 8081),
         "ask who I am": by_api("GET", "/user"),
-        "see my server": lambda: http(f"{pages}/user/{me}/api/status", token=token),
+        "see my server": page(my_pages, "api/status", my_pages),
         "speak with my scheduler": lambda: dask(gateway, my_name, secrets / "usercert.pem"),
         "read a file": lambda: beginning(given["url"]),
     }

@@ -84,9 +84,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def http(url, method="GET", body=None, token=None, certificate=None):
+def http(url, method="GET", body=None, token=None, *, certificate=None, host=None):
     """The answer's beginning; a status that refuses is an OSError, any other bad one breaks the try."""
     headers = {"Authorization": f"token {token}"} if token else {}
+    if host:
+        headers["Host"] = host
     data = None if body is None else json.dumps(body).encode()
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), _NoRedirects, urllib.request.HTTPSHandler(context=tls_context(certificate))

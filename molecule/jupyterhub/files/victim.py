@@ -25,6 +25,7 @@ answer(  # noqa: F821
     {
         "address": socket.gethostbyname(socket.gethostname()),
         "dask_name": os.environ["CMSAF_DASK_NAME"],
+        "pages": os.environ["JUPYTERHUB_PUBLIC_URL"],
         "shared": {space: Path("/shared", space, "note").read_text() for space in os.listdir("/shared")},
         "second": other_client.submit(sum, [1, 2]).result(60),
         "schedulers": [cluster.scheduler_address, second.scheduler_address],

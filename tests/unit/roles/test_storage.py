@@ -27,6 +27,7 @@ SITE = {
     "facility_storage": ["local"],
     "facility_storage_class": "",
     "facility_ceph_name": "",
+    "facility_user_subdomains": False,
 }
 NFS = {"local_storage_nfs": {"server": "nfs.af.test", "path": "/export/homes"}}
 UPSTREAM = {"facility_checksums": "upstream"}

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin
 
 import requests
 import websocket
@@ -35,6 +35,8 @@ class Session:
     user: str
     # Name of the user's server; the first one has none.
     server: str = ""
+    # Where which of the user's servers answers, by the hub's word: at a name of the user's own, or at that of the hub.
+    places: dict[str, str] = field(default_factory=dict)
     token: str = ""
     token_id: str = ""
     kernel: str = ""
@@ -62,10 +64,14 @@ class Hub:
         return quote(self.session.user, safe="")
 
     @property
-    def _place(self) -> str:
-        """Where the server itself answers."""
-        named = quote(self.session.server, safe="")
-        return f"/user/{self.user}/{named}" if named else f"/user/{self.user}"
+    def place(self) -> str:
+        """Where the server itself answers, once it has been started."""
+        if self.session.server not in self.session.places:
+            server = self.servers().get(self.session.server)
+            if server is None:
+                raise HubError(f"Asking {self.session.url} where the server of {self.session.user} is: it does not run")
+            self.session.places[self.session.server] = urljoin(self.session.url, server["url"]).rstrip("/")
+        return self.session.places[self.session.server]
 
     @property
     def _handle(self) -> str:
@@ -74,7 +80,7 @@ class Hub:
         return f"/hub/api/users/{self.user}/" + (f"servers/{named}" if named else "server")
 
     def _call(self, method: str, path: str, good: tuple[int, ...] = (200, 201, 202, 204), **options: Any) -> Any:
-        url = f"{self.session.url}{path}"
+        url = urljoin(self.session.url, path)
         try:
             answer = self.http.request(method, url, timeout=self.timeout, **options)
         except requests.RequestException as error:
@@ -135,7 +141,7 @@ class Hub:
 
     def quiet(self) -> float:
         """Seconds since something went on in the server, by its own word."""
-        answer = self._call("GET", f"{self._place}/api/status")
+        answer = self._call("GET", f"{self.place}/api/status")
         last = datetime.fromisoformat(answer.json()["last_activity"].replace("Z", "+00:00"))
         return (parsedate_to_datetime(answer.headers["Date"]) - last).total_seconds()
 
@@ -169,7 +175,7 @@ class Hub:
             self._call("DELETE", f"/hub/api/users/{self.user}/tokens/{self.session.token_id}", good=(204, 403, 404))
 
     def open_kernel(self) -> None:
-        made = self._call("POST", f"{self._place}/api/kernels", json={"name": "python3"}).json()
+        made = self._call("POST", f"{self.place}/api/kernels", json={"name": "python3"}).json()
         self.session.kernel = made["id"]
 
     def run(self, code: str, limit: float) -> Any:
@@ -182,10 +188,9 @@ class Hub:
         raise HubError(f"Running code in the server of {self.session.user}: no answer in its output: {text[-1000:]}")
 
     def _execute(self, code: str, limit: float) -> str:
-        address = urlsplit(self.session.url)
         session = uuid.uuid4().hex
-        kernel = f"{self._place}/api/kernels/{self.session.kernel}"
-        url = f"wss://{address.netloc}{kernel}/channels?session_id={session}"
+        kernel = f"{self.place}/api/kernels/{self.session.kernel}"
+        url = f"{kernel.replace('https', 'wss', 1)}/channels?session_id={session}"
         end = time.monotonic() + limit
         try:
             channel = websocket.create_connection(

@@ -28,6 +28,8 @@ SITE = {
     "facility_registry": "r.test",
     "facility_version": "1.0",
     "facility_hub_name": "hub.af.test",
+    "facility_user_subdomains": False,
+    "facility_storage_class": "",
     "facility_dask_domain": "dask.af.test",
     "facility_trust_domain": "pool.af.test",
     "facility_users_domain": "users.af.test",
@@ -97,6 +99,23 @@ def test_how_long_servers_stay_is_said_once(defaults: dict[str, Any]) -> None:
 
 def test_many_may_start_at_once(defaults: dict[str, Any]) -> None:
     assert defaults["hub"]["concurrentSpawnLimit"] == 0
+
+
+def test_one_name_for_all_or_one_for_each_user(tmp_path: Path, defaults: dict[str, Any]) -> None:
+    apart = render(tmp_path, facility_user_subdomains=True)
+    for found, own, flags in (
+        (defaults, {}, []),
+        (apart, {"subdomain_host": "https://hub.af.test"}, ["--host-routing"]),
+    ):
+        hub = found["hub"]["config"]["JupyterHub"]
+        own = {**own, "cookie_host_prefix_enabled": True} if own else own
+        assert hub == {
+            "admin_access": False,
+            "authenticator_class": "shared-password",
+            "public_url": "https://hub.af.test",
+            **own,
+        }
+        assert found["proxy"]["chp"]["extraCommandLineFlags"] == ["--no-x-forward", *flags]
 
 
 def test_a_site_s_own(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ FACILITY = {
 DEFAULTS = {
     "facility_api_name": "api.{{ facility_domain }}",
     "facility_hub_name": "hub.{{ facility_domain }}",
+    "facility_user_subdomains": False,
+    "facility_ceph_name": "",
     "facility_dask_domain": "dask.{{ facility_domain }}",
     "facility_users_domain": "users.{{ facility_domain }}",
     "facility_trust_domain": "pool.{{ facility_domain }}",
@@ -232,6 +234,26 @@ def shared(*spaces: Any) -> Callable[[Site], None]:
 
 def sessions(**change: int) -> Callable[[Site], None]:
     return everywhere(jupyterhub_sessions={**SESSIONS, **change})
+
+
+def subdomains(**variables: Any) -> Callable[[Site], None]:
+    return everywhere(facility_user_subdomains=True, **variables)
+
+
+def certificate(*names: str) -> Callable[[Site], None]:
+    def change(site: Site) -> None:
+        subdomains()(site)
+        site.certificate_names = names
+
+    return change
+
+
+def host_of_a_user_s_name(site: Site) -> None:
+    site.values = {f"{host}.hub.af.test" if host == "w1" else host: values for host, values in site.values.items()}
+    site.groups = {
+        name: [f"{host}.hub.af.test" if host == "w1" else host for host in hosts] for name, hosts in site.groups.items()
+    }
+    subdomains()(site)
 
 
 BAD = [
@@ -475,6 +497,29 @@ BAD = [
     ),
     (everywhere(facility_hub_name="api.af.test"), "facility_hub_name: found 'api.af.test', which is facility_api_name"),
     (everywhere(facility_hub_name="h.dask.af.test"), "facility_hub_name: found 'h.dask.af.test', inside facility_dask"),
+    *[
+        (
+            subdomains(**{name: f"x.hub.af.test{port}"}),
+            f"{name}: found 'x.hub.af.test', inside facility_hub_name 'hub.af.test'",
+        )
+        for name, port in (
+            ("facility_api_name", ""),
+            ("facility_ceph_name", ""),
+            ("facility_dask_domain", ""),
+            ("facility_registry", ":5000"),
+        )
+    ],
+    (host_of_a_user_s_name, "inventory: found 'w1.hub.af.test', inside facility_hub_name 'hub.af.test'"),
+    *[
+        (certificate(*names), f"gateway_certificate: found a certificate for {said}. Give one that is for both")
+        for names, said in (
+            (["hub.af.test"], "hub.af.test, and not for *.hub.af.test"),
+            (["*.af.test"], "*.af.test, and not for *.hub.af.test"),
+            (["*.hub.af.test"], "*.hub.af.test, and not for hub.af.test"),
+            (["af.test", "*.test"], "af.test, *.test, and not for hub.af.test and *.hub.af.test"),
+            ([], "no name, and not for hub.af.test and *.hub.af.test"),
+        )
+    ],
     (everywhere(facility_pod_network="10.0.0.0/33"), "facility_pod_network: found '10.0.0.0/33', which is no network"),
     (everywhere(facility_pod_network="10.244.0.1/16"), "facility_pod_network: found '10.244.0.1/16', which is no netw"),
     (everywhere(facility_pod_network="10.244.0.0"), "facility_pod_network: found '10.244.0.0', which is no network"),
@@ -708,6 +753,19 @@ def test_all_mistakes_are_in_one_list(site: Site) -> None:
     site.minimum_execute = 2
     names = [problem.variable for problem in problems(site)]
     assert names == ["group gateway", "group condor_execute", "facility_domain", "facility_pod_network"]
+
+
+@pytest.mark.parametrize("names", [None, ["hub.af.test", "*.hub.af.test"], ["*.af.test", "*.hub.af.test"]])
+def test_a_site_with_a_name_for_each_user(site: Site, names: list[str] | None) -> None:
+    subdomains()(site)
+    site.certificate_names = names
+    assert problems(site) == []
+
+
+def test_what_a_name_for_each_user_needs_is_not_asked_of_others(site: Site) -> None:
+    everywhere(facility_api_name="api.hub.af.test")(site)
+    site.certificate_names = ["hub.af.test"]
+    assert problems(site) == []
 
 
 def test_value_that_cannot_be_evaluated(site: Site) -> None:
