@@ -24,7 +24,6 @@ Z2JH = set(json.loads((ROOT / "tests/unit/charts/z2jh-4.4.0.json").read_text())[
 SITE = {
     "facility_name": "af",
     "facility_domain": "af.test",
-    "facility_storage_class": "",
     "facility_registry": "r.test",
     "facility_version": "1.0",
     "facility_hub_name": "hub.af.test",
