@@ -71,14 +71,30 @@ async def pods() -> web.AppRunner:
 
 def gateway_configuration() -> str:
     """The role's own, of what browsers meet, without TLS."""
-    text = jinja2.Template(TEMPLATE.read_text()).render(
-        gateway_address="127.0.0.1",
-        gateway_idle_timeout="1h",
-        facility_hub_name="127.0.0.1",
-        facility_user_subdomains=False,
-        _gateway_names=["127.0.0.1"],
-        groups={"kube_control_plane": []},
-    )
+    given = {
+        "gateway_address": "127.0.0.1",
+        "gateway_idle_timeout": "1h",
+        "_gateway_names": ["127.0.0.1"],
+        "facility_ceph_name": "",
+        "facility_user_subdomains": False,
+        "_facility_dask_ports": [],
+        "groups": {"kube_control_plane": []},
+        # Of no account for what is kept of it.
+        **dict.fromkeys(
+            (
+                *("ansible_managed", "gateway_maxconn", "_gateway_dns", "facility_hub_name", "_gateway_tls_dir"),
+                *(
+                    "_gateway_hub",
+                    "_gateway_dask_name",
+                    "gateway_namespace",
+                    "gateway_cluster_domain",
+                    "facility_pod_network",
+                ),
+            ),
+            "none",
+        ),
+    }
+    text = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined).render(given)
     text = re.sub(r"(bind 127\.0\.0\.1):443 .*", rf"\1:{GATEWAY}", text)
     # The hub would have its cookies come by HTTPS only.
     text = re.sub(r".* X-Forwarded-Proto https\n", "", text)

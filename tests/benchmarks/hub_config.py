@@ -17,6 +17,7 @@ from pathlib import Path
 
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
+from jupyterhub.utils import exponential_backoff
 
 given = json.loads(os.environ["BENCH"])
 directory = Path(given["directory"])
@@ -77,25 +78,31 @@ class StubSpawner(Spawner):
     api = Cluster()
     namespace = "bench"
     running = False
+    pod_reflector = types.SimpleNamespace(pods={})
 
     async def start(self):
         # What the server would have in its environment.
         (directory / "tokens" / self.user.name).write_text(self.api_token)
-        await after_pod_created(self)
-        await asyncio.sleep(BOOT)
+        self.port = given["pods"]
+        name = f"jupyter-{self.user.name}"
+        pods = self.pod_reflector.pods
+        ready = {"metadata": {"name": name, "uid": "0"}, "status": {"podIP": "127.0.0.1"}}
+        asyncio.get_running_loop().call_later(BOOT, pods.__setitem__, f"{self.namespace}/{name}", ready)
+        if given["kind"] == "hooks":
+            await hooks.after_pod_created(self, ready)
+        # As KubeSpawner waits.
+        await exponential_backoff(lambda: self.is_pod_running(pods.get(f"{self.namespace}/{name}")), name, timeout=60)
         self.running = True
-        return f"http://127.0.0.1:{given['pods']}"
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_pod_running(self, pod):
+        return pod is not None
 
     async def stop(self, now=False):
         self.running = False
 
     async def poll(self):
         return None if self.running else 0
-
-
-async def after_pod_created(spawner):
-    if given["kind"] == "hooks":
-        await hooks.after_pod_created(spawner, {"metadata": {"name": f"jupyter-{spawner.user.name}", "uid": "0"}})
 
 
 def blocking(spawner):

@@ -113,7 +113,7 @@ def of_hub(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int],
     async def start(number: int) -> None:
         spawner = Spawner(api, f"bench{number}")
         await ours.pre_spawn(spawner)
-        await ours.after_pod_created(spawner, pod)
+        await ours.store(spawner, pod)
 
     return start
 

@@ -28,6 +28,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
 from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
+from .arrival import Arrivals
 from .errors import ClusterError
 from .names import Server
 from .room import Watch
@@ -54,6 +55,7 @@ class Hooks:
         self._calls = asyncio.Semaphore(_TOGETHER)
         self._turn = asyncio.Lock()
         self._watch = Watch()
+        self._arrivals = Arrivals()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
         """Stay one: every spawner gets copies of its configuration, and what one hook makes another one stores."""
@@ -106,6 +108,11 @@ class Hooks:
         return pod
 
     async def after_pod_created(self, spawner: Any, pod: Mapping[str, Any]) -> None:
+        """Give the pod what it waits for, and wait for its server."""
+        await self.store(spawner, pod)
+        await self._arrivals.wait(spawner, pod["metadata"]["name"])
+
+    async def store(self, spawner: Any, pod: Mapping[str, Any]) -> None:
         """Store the credentials, and open the name for Dask, both owned by the pod."""
         server = self.server(spawner)
         minted = self._minted.pop(spawner)

@@ -406,7 +406,7 @@ def test_a_server_comes_and_goes(values: dict[str, Any]) -> None:
         spawner = Spawner(cluster)
         await hooks.pre_spawn(spawner)
         assert cluster.objects == {}
-        await hooks.after_pod_created(spawner, CREATED)
+        await hooks.store(spawner, CREATED)
         assert set(cluster.objects) == {("secret", "cmsaf-alice"), ("service", "dask-alice")}
         stored = cluster.objects["secret", "cmsaf-alice"]
         assert set(stored["stringData"]) == CONTRACTED
@@ -425,7 +425,7 @@ def test_copies_of_the_hooks_know_of_each_other(values: dict[str, Any]) -> None:
         spawner = Spawner(cluster)
         # Traitlets hands each value of the configuration to a spawner as a copy of its own.
         await copy.deepcopy(hooks.pre_spawn)(spawner)
-        await copy.deepcopy(hooks.after_pod_created)(spawner, CREATED)
+        await copy.deepcopy(hooks.store)(spawner, CREATED)
         assert set(cluster.objects) == {("secret", "cmsaf-alice"), ("service", "dask-alice")}
 
     asyncio.run(live())
@@ -438,7 +438,7 @@ def test_leftovers_are_replaced(values: dict[str, Any]) -> None:
         hooks = Hooks(Settings.from_values(values))
         spawner = Spawner(cluster)
         await hooks.pre_spawn(spawner)
-        await hooks.after_pod_created(spawner, CREATED)
+        await hooks.store(spawner, CREATED)
         assert "old" not in cluster.objects.values()
 
     asyncio.run(live())
@@ -451,7 +451,7 @@ def test_servers_that_start_together_ask_the_cluster_in_turn(values: dict[str, A
         spawners = [Spawner(cluster, f"user{number}") for number in range(20)]
         for spawner in spawners:
             await hooks.pre_spawn(spawner)
-        await asyncio.gather(*(hooks.after_pod_created(spawner, CREATED) for spawner in spawners))
+        await asyncio.gather(*(hooks.store(spawner, CREATED) for spawner in spawners))
         assert len(cluster.objects) == 40
         assert 1 < cluster.most <= 4
 
@@ -464,7 +464,7 @@ def test_a_cluster_that_hangs_is_said_in_words(values: dict[str, Any]) -> None:
         spawner = Spawner(Cluster(hangs=True))
         await hooks.pre_spawn(spawner)
         with pytest.raises(ClusterError, match="the cluster has not answered in 30 seconds"):
-            await hooks.after_pod_created(spawner, CREATED)
+            await hooks.store(spawner, CREATED)
 
     asyncio.run(live())
 
@@ -475,7 +475,7 @@ def test_a_refusal_is_said_in_words(values: dict[str, Any]) -> None:
         spawner = Spawner(Cluster(refuse=403))
         await hooks.pre_spawn(spawner)
         with pytest.raises(ClusterError, match="in namespace hub: the cluster answered 403") as found:
-            await hooks.after_pod_created(spawner, CREATED)
+            await hooks.store(spawner, CREATED)
         assert "PRIVATE" not in str(found.value)
 
     asyncio.run(live())
