@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ("bucket_classes", "nodes", "pools", "volume_classes")
+__all__ = ("behind", "bucket_classes", "nodes", "pools", "volume_classes")
 
 _Document = dict[str, t.Any]
 _Pool = Mapping[str, t.Any]
@@ -15,6 +15,8 @@ _Pool = Mapping[str, t.Any]
 _API = "ceph.rook.io/v1"
 # The pools of a file system beside that of its metadata, and of a block pool beside itself; Rook puts the name before it.
 _DATA, _CODED = "data", "coded"
+# On each Deployment of a daemon: the version of Rook that last wrote it.
+_VERSION = "rook-version"
 # The mgr makes this pool for itself, with three replicas, if nobody says how many.
 _MGR = ".mgr"
 
@@ -193,3 +195,36 @@ def nodes(disks: Mapping[str, Sequence[Mapping[str, t.Any]]]) -> list[_Document]
         for host, listed in disks.items()
         if listed
     ]
+
+
+def _problem(deployment: Mapping[str, t.Any], image: str, version: str, rolled_out: bool) -> str:
+    """Why a daemon's Deployment is not what is wanted, empty if it is."""
+    metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
+    found = spec["template"]["spec"]["containers"][0]["image"]
+    if found != image:
+        return f"runs {found}"
+    written = (metadata.get("labels") or {}).get(_VERSION, "none")
+    if version and written != version:
+        return f"is of Rook {written}, not {version}"
+    wanted = spec.get("replicas", 1)
+    # One that an administrator stopped for good is not waited for.
+    if (
+        rolled_out
+        and wanted
+        and (
+            status.get("observedGeneration", 0) < metadata["generation"]
+            or status.get("replicas", 0) != wanted
+            or status.get("updatedReplicas", 0) != wanted
+            or status.get("readyReplicas", 0) != wanted
+        )
+    ):
+        return "is restarting"
+    return ""
+
+
+def behind(
+    deployments: Iterable[Mapping[str, t.Any]], image: str, version: str = "", *, rolled_out: bool = False
+) -> list[str]:
+    """The daemons' Deployments that are not of this image, nor of this version of Rook, or not up with it, and why."""
+    found = ((each["metadata"]["name"], _problem(each, image, version, rolled_out)) for each in deployments)
+    return [f"{name} {problem}" for name, problem in found if problem]

@@ -11,9 +11,9 @@ subject has a file of its own beside this one.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_backup,
@@ -28,7 +28,7 @@ from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_variables,
 )
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_sources import FLOORS, image_mistakes, version
-from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, whole
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, no_networks, whole
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_variables import claimed
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
@@ -87,11 +87,7 @@ def _metrics(site: Site) -> Iterator[Mistake]:
     if both and ports[0] == ports[1]:
         yield served[1][1], f"{ports[1]}, as {served[0][1]}, and {both[0]} runs both", "Set another port."
     scrapers = site.facility("xcache_metrics_scrapers", "xcache")
-    for scraper in scrapers if isinstance(scrapers, list) else ():
-        try:
-            ipaddress.ip_network(str(scraper))
-        except ValueError as error:
-            yield "xcache_metrics_scrapers", f"{scraper!r}: {error}", "List addresses or networks."
+    yield from no_networks("xcache_metrics_scrapers", scrapers if isinstance(scrapers, list) else ())
 
 
 def _storage(site: Site) -> Iterator[Mistake]:
@@ -99,6 +95,8 @@ def _storage(site: Site) -> Iterator[Mistake]:
     if not isinstance(chosen, list):
         return
     mons, csi = site.facility("rook_mons"), site.said("rook_csi")
+    port, scrapers = site.facility("rook_metrics_port"), site.facility("rook_metrics_scrapers")
+    nfs = site.facility("local_storage_nfs")
     settings = _site_storage.Storage(
         chosen=chosen,
         values=site.values,
@@ -113,8 +111,24 @@ def _storage(site: Site) -> Iterator[Mistake]:
         local_class=str(site.facility("local_storage_class")),
         local_default=site.facility("local_storage_default") is not False,
         loops=site.facility("rook_loop_devices", "storage") is True,
+        homes_class=str(site.facility("facility_storage_class") or ""),
+        database_class=_database_class(site.facility("jupyterhub_values")),
+        nfs=nfs if isinstance(nfs, Mapping) else {},
+        nfs_class=str(site.facility("local_storage_nfs_class")),
+        metrics_port=port if whole(port) else 30000,
+        scrapers=scrapers if isinstance(scrapers, list) else (),
+        ceph_name=str(site.facility("facility_ceph_name") or ""),
+        taken_names=[str(site.facility(f"facility_{name}_name")) for name in ("hub", "api")],
+        built=site.facility("facility_checksums") == "built",
     )
     yield from _site_storage.mistakes(settings)
+
+
+def _database_class(values: Any) -> str:
+    """The storage class that the chart's values set for the hub's data base, empty for none."""
+    for key in ("hub", "db", "pvc", "storageClassName"):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return str(values or "")
 
 
 def _servers(site: Site) -> Iterator[Mistake]:

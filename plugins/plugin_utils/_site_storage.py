@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, no_networks
 
 __all__ = ["Storage", "mistakes"]
 
@@ -43,6 +43,17 @@ class Storage:
     local_class: str
     local_default: bool
     loops: bool
+    # Where homes and the hub's data base are: the class, and that which the site sets for the data base alone.
+    homes_class: str = ""
+    database_class: str = ""
+    nfs: Mapping[str, Any] = field(default_factory=dict)
+    nfs_class: str = "nfs"
+    metrics_port: int = 30928
+    scrapers: Sequence[Any] = ()
+    # Ceph's dashboard at the gateway: its name, those that others have there, and whether the image has one.
+    ceph_name: str = ""
+    taken_names: Sequence[str] = ()
+    built: bool = False
 
     def disks(self, host: str) -> list[Mapping[str, Any]]:
         """The disks of a host. What is of another type is the specification's business."""
@@ -64,9 +75,15 @@ def _is_disk(disk: Any) -> bool:
 
 def mistakes(storage: Storage) -> Iterator[Mistake]:
     """All mistakes, in the order of the checks."""
-    if not storage.chosen:
-        yield "facility_storage", "nothing", "Set [local], [rook] or both: users' homes need a place."
+    yield from _homes(storage)
+    yield from _nfs(storage)
     if "rook" not in storage.chosen:
+        if storage.ceph_name:
+            yield (
+                "facility_ceph_name",
+                f"{storage.ceph_name!r}, but by facility_storage there is no Ceph",
+                "Leave it empty, or add rook to facility_storage.",
+            )
         with_disks = [host for host in storage.values if storage.disks(host)]
         if with_disks:
             yield (
@@ -79,10 +96,81 @@ def mistakes(storage: Storage) -> Iterator[Mistake]:
     yield from _disks(storage)
     yield from _pools(storage)
     yield from _classes(storage)
+    yield from _metrics(storage)
+    yield from _dashboard(storage)
     # A host without disks is said above, and not once more for each pool.
     if storage.hosts and all(storage.disks(host) for host in storage.hosts):
         yield from _replicas(storage)
         yield from _chunks(storage)
+
+
+def _homes(storage: Storage) -> Iterator[Mistake]:
+    name = storage.homes_class
+    if not storage.chosen and not name:
+        yield (
+            "facility_storage",
+            "nothing",
+            "Set [local], [rook], [nfs] or several, or name the class that the cluster has in facility_storage_class: users' "
+            "homes need a place.",
+        )
+    made = {pool["storage_class"]: pool["kind"] for pool in storage.good_pools() if pool.get("storage_class")}
+    kind = made.get(name) if "rook" in storage.chosen else None
+    if kind == "object":
+        yield "facility_storage_class", f"{name!r}, which is for buckets", "Set a class of volumes."
+    elif kind and not storage.csi:
+        yield (
+            "facility_storage_class",
+            f"{name!r}, whose volumes nothing can mount without the drivers",
+            "Set another one, or set rook_csi where the images are to be had and the kernel has rbd and ceph.",
+        )
+    homes = name or (storage.nfs_class if storage.chosen == ["nfs"] else "")
+    if "nfs" in storage.chosen and homes == storage.nfs_class and storage.database_class in ("", homes):
+        yield (
+            "facility_storage_class",
+            f"{storage.nfs_class!r}, on which the hub's data base would be too",
+            "Set hub.db.pvc.storageClassName of jupyterhub_values to a class that is not on NFS: SQLite's locks are not to be "
+            "relied on there.",
+        )
+
+
+def _nfs(storage: Storage) -> Iterator[Mistake]:
+    if "nfs" not in storage.chosen:
+        if storage.nfs:
+            yield (
+                "local_storage_nfs",
+                "a server, but by facility_storage there is no NFS",
+                "Add nfs to facility_storage, or remove it.",
+            )
+        return
+    server, path = storage.nfs.get("server"), storage.nfs.get("path")
+    if not server or not str(path or "").startswith("/"):
+        yield (
+            "local_storage_nfs",
+            f"server {server!r}, path {path!r}",
+            "Set both, as {server: nfs.example.org, path: /export/homes}, or take nfs out of facility_storage.",
+        )
+    if "local" in storage.chosen and storage.nfs_class == storage.local_class:
+        yield "local_storage_nfs_class", f"{storage.nfs_class}, as local_storage_class", "Set another name."
+
+
+def _metrics(storage: Storage) -> Iterator[Mistake]:
+    # The API server gives node ports out of these; the exporters have the next one.
+    if not 30000 <= storage.metrics_port < 32767:
+        yield "rook_metrics_port", f"{storage.metrics_port}", "Set one from 30000 to 32766."
+    yield from no_networks("rook_metrics_scrapers", storage.scrapers)
+
+
+def _dashboard(storage: Storage) -> Iterator[Mistake]:
+    if not storage.ceph_name:
+        return
+    if storage.ceph_name in storage.taken_names:
+        yield "facility_ceph_name", f"{storage.ceph_name}, which is another name's too", "Set one of its own."
+    if storage.built:
+        yield (
+            "facility_ceph_name",
+            f"{storage.ceph_name}, but the image of Ceph that a mirror builds has no dashboard",
+            "Leave it empty, or use upstream's images with facility_checksums: upstream.",
+        )
 
 
 def _hosts(storage: Storage) -> Iterator[Mistake]:

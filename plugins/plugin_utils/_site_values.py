@@ -7,12 +7,13 @@ Private to this collection: its interface may change in any release.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Mistake", "Site", "whole"]
+__all__ = ["Mistake", "Site", "no_networks", "whole"]
 
 # Variable, what was found, what to set.
 Mistake = tuple[str, str, str]
@@ -66,3 +67,12 @@ class Site:
 def whole(value: Any) -> bool:
     """Whether it is a whole number; other types are the specification's business."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def no_networks(variable: str, listed: Iterable[Any]) -> Iterator[Mistake]:
+    """Mistakes of a list of addresses and networks."""
+    for entry in listed:
+        try:
+            ipaddress.ip_network(str(entry))
+        except ValueError as error:
+            yield variable, f"{entry!r}: {error}", "List addresses or networks."

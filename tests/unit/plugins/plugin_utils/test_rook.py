@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.cmsaf.facility.plugins.filter.rook_behind import rook_behind
 from ansible_collections.cmsaf.facility.plugins.filter.rook_objects import rook_objects
 
 PLACED = {"failureDomain": "host", "replicated": {"size": 3, "requireSafeReplicaSize": True}}
@@ -230,3 +231,45 @@ def test_nothing_wanted() -> None:
 def test_what_is_no_pool_is_named(pool: dict[str, Any]) -> None:
     with pytest.raises(AnsibleFilterError, match="See rook_pools and rook_disks"):
         made(pool)
+
+
+def deployment(image: str = "ceph:2", version: str = "v1.17.2", **status: int) -> dict[str, Any]:
+    """One daemon's Deployment that is all that is wanted, but for what is said."""
+    up = {"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
+    return {
+        "metadata": {"name": "rook-ceph-mon-a", "generation": 3, "labels": {"rook-version": version}},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": image}, {"image": "log:1"}]}}},
+        "status": {**up, **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (deployment(), ""),
+        (deployment("ceph:1"), "runs ceph:1"),
+        (deployment(version="v1.17.1"), "is of Rook v1.17.1, not v1.17.2"),
+        (deployment(observedGeneration=2), "is restarting"),
+        (deployment(replicas=2), "is restarting"),
+        (deployment(updatedReplicas=0), "is restarting"),
+        (deployment(readyReplicas=0), "is restarting"),
+    ],
+)
+def test_what_an_upgrade_has_not_reached(found: dict[str, Any], problem: str) -> None:
+    wanted = [f"rook-ceph-mon-a {problem}"] if problem else []
+    assert rook_behind([found, deployment()], "ceph:2", "v1.17.2", rolled_out=True) == wanted
+
+
+def test_what_only_restarts_is_of_the_image_all_the_same() -> None:
+    assert rook_behind([deployment(readyReplicas=0), {**deployment(), "status": {}}], "ceph:2") == []
+
+
+def test_a_daemon_that_is_stopped_for_good_is_not_waited_for() -> None:
+    stopped = deployment(replicas=0, updatedReplicas=0, readyReplicas=0)
+    stopped["spec"]["replicas"] = 0
+    assert rook_behind([stopped], "ceph:2", rolled_out=True) == []
+
+
+def test_what_is_no_deployment_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="no list of Deployments"):
+        rook_behind([{"kind": "Pod"}], "ceph:2")

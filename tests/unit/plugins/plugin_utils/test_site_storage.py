@@ -51,8 +51,45 @@ def pools(*changes: dict[str, Any]) -> dict[str, Any]:
     return {"pools": [{**POOLS[number % len(POOLS)], **change} for number, change in enumerate(changes)]}
 
 
+NFS: dict[str, Any] = {"chosen": ["local", "rook", "nfs"], "nfs": {"server": "nfs.af.test", "path": "/export"}}
 BAD = [
-    ({"chosen": []}, "facility_storage: nothing. Set [local], [rook] or both"),
+    ({"chosen": []}, "facility_storage: nothing. Set [local], [rook], [nfs] or several, or name the class"),
+    ({"homes_class": "rook-buckets"}, "facility_storage_class: 'rook-buckets', which is for buckets. Set a class of"),
+    (
+        {"homes_class": "rook-block"},
+        "facility_storage_class: 'rook-block', whose volumes nothing can mount without the",
+    ),
+    (
+        {**NFS, "homes_class": "nfs"},
+        "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db",
+    ),
+    (
+        {**NFS, "homes_class": "nfs", "database_class": "nfs"},
+        "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db",
+    ),
+    (
+        {**NFS, "chosen": ["nfs"], "values": {}, "hosts": ()},
+        "facility_storage_class: 'nfs', on which the hub's data base would be too. Set hub.db",
+    ),
+    ({"nfs": NFS["nfs"]}, "local_storage_nfs: a server, but by facility_storage there is no NFS. Add nfs"),
+    ({**NFS, "nfs": {}}, "local_storage_nfs: server None, path None. Set both"),
+    ({**NFS, "nfs": {"server": "n", "path": "homes"}}, "local_storage_nfs: server 'n', path 'homes'. Set both"),
+    ({**NFS, "nfs_class": "local-path"}, "local_storage_nfs_class: local-path, as local_storage_class. Set another"),
+    ({"metrics_port": 9283}, "rook_metrics_port: 9283. Set one from 30000 to 32766"),
+    ({"metrics_port": 32767}, "rook_metrics_port: 32767. Set one from 30000 to 32766"),
+    ({"scrapers": ["prometheus"]}, "rook_metrics_scrapers: 'prometheus': 'prometheus' does not appear"),
+    (
+        {"ceph_name": "ceph.af.test", "built": True},
+        "facility_ceph_name: ceph.af.test, but the image of Ceph that a mirror",
+    ),
+    (
+        {"ceph_name": "hub.af.test", "taken_names": ["hub.af.test"]},
+        "facility_ceph_name: hub.af.test, which is another name's too. Set one of its own",
+    ),
+    (
+        {"ceph_name": "ceph.af.test", "chosen": ["local"], "values": {}, "hosts": ()},
+        "facility_ceph_name: 'ceph.af.test', but by facility_storage there is no Ceph. Leave it empty",
+    ),
     ({"chosen": ["local"]}, "rook_disks: disks of w1, w2, w3, but by facility_storage there is no Ceph. Add rook"),
     ({"hosts": ()}, "group storage: 0 hosts. Put the hosts into it"),
     ({"workers": ("w1", "w2")}, "group storage: w3, which is not in kube_worker. Add it there"),
@@ -139,6 +176,14 @@ def test_mistake_is_named(change: dict[str, Any], start: str) -> None:
         {},
         {"chosen": ["rook"], "default_class": "rook-files", "csi": True},
         {"chosen": ["local"], "values": {}, "hosts": ()},
+        {"chosen": [], "homes_class": "ceph", "values": {}, "hosts": ()},
+        {"homes_class": "rook-block", "csi": True},
+        {"homes_class": "local-path"},
+        NFS,
+        {**NFS, "homes_class": "local-path"},
+        {**NFS, "homes_class": "nfs", "database_class": "local-path"},
+        {"scrapers": ["192.0.2.1", "fd00::/8"], "metrics_port": 32766},
+        {"ceph_name": "ceph.af.test", "taken_names": ["hub.af.test", "api.af.test"]},
         {"hosts": HOSTS[:2], "mons": 1, **pools({"replicas": 2}, {"replicas": 2}, {"replicas": 2})},
         {**at("w1", **disks(f"{DISK}a", f"{DISK}b", f"{DISK}c")), "domain": "osd"},
         {**at("w1", **disks("/dev/loop9")), "loops": True},
@@ -192,8 +237,8 @@ def test_the_check_of_the_site_hands_all_of_it_over() -> None:
     site = Site(
         groups={"storage": HOSTS, "kube_worker": HOSTS},
         values=hosts,
-        known=frozenset({"facility_storage", "rook_disks", "rook_mons", *defaults}),
-        defaults={**defaults, "facility_checksums": "built"},
+        known=frozenset({"facility_storage", "facility_storage_class", "rook_disks", "rook_mons", *defaults}),
+        defaults={**defaults, "facility_checksums": "built", "local_storage_nfs_class": "nfs"},
     )
 
     def of_storage() -> list[str]:
@@ -206,3 +251,12 @@ def test_the_check_of_the_site_hands_all_of_it_over() -> None:
     for values in hosts.values():
         values["rook_csi"] = True
     assert of_storage() == []
+    # The facility's own settings of storage come from the same places.
+    for values in hosts.values():
+        values["facility_storage"] = ["rook", "nfs"]
+        values["facility_storage_class"] = "nfs"
+        values["local_storage_nfs"] = {"server": "nfs.af.test", "path": "/export"}
+    assert [problem.variable for problem in problems(site)].count("facility_storage_class") == 1
+    for values in hosts.values():
+        values["jupyterhub_values"] = {"hub": {"db": {"pvc": {"storageClassName": "rook-block"}}}}
+    assert "facility_storage_class" not in [problem.variable for problem in problems(site)]
