@@ -166,7 +166,6 @@ def projects(device, kind, mkfs):
     assert shown(alice).used < MIB
     assert fill(alice) >= written - MIB
 
-    run("mount", "--bind", "/exports", "/exports")
     nfs(parent, kind)
 
 
@@ -263,14 +262,15 @@ def prepare():
     for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run"), ("tmpfs", "/tmp")):
         subprocess.run(["mount", "-t", kind, kind, place], check=False)
     run("mount", "-o", "remount,rw", "/")
-    for directory in ("/exports", "/volumes", "/nfs", "/pods", "/run/rpcbind", "/var/lib/nfs/v4recovery"):
+    for directory in ("/volumes", "/nfs", "/pods", "/run/rpcbind", "/var/lib/nfs/v4recovery"):
         os.makedirs(directory, exist_ok=True)
     for module in ("loop", "xfs", "quota_v2", "btrfs", "nfsd", "nfsv4"):
         run("modprobe", module)
     run("ip", "link", "set", "lo", "up")
     run("mount", "-t", "nfsd", "nfsd", "/proc/fs/nfsd")
     run("rpc.nfsd", "--no-nfs-version", "3", "4")
-    subprocess.Popen(["rpc.mountd", "--no-nfs-version", "3", "--foreground"])
+    # It says of each protocol that it does not have that there is none.
+    subprocess.Popen(["rpc.mountd", "--no-nfs-version", "3", "--foreground"], stderr=subprocess.DEVNULL)
 
 
 def main():
