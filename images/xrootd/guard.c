@@ -9,6 +9,8 @@
  *     identifier, caveats of the first party, signature) before the library sees it.
  *   - what a client writes into a URL, a token too, is passed on to the origin, which takes it for the cache's own. The
  *     token is taken out, so that users' tokens go no further than the cache, which asks with its own.
+ *   - the number of a client's connection stands as a user's name in the URLs that a cache asks its origin for. By https that
+ *     is a login without a password, which a server may refuse. It is taken out of these.
  *   - what a cache's disk gives back with a wrong checksum is answered by an error, to each reader for as long as the cache
  *     holds the file. The file is thrown out of the cache, so that who asks again gets it from the origin.
  *   - a server knows one secret of its macaroons, so that another in its place ends all tokens at once. While the file
@@ -73,15 +75,30 @@ int _ZN17XrdXrootdProtocol7do_AuthEv(void *protocol)
     return length > 0 ? real(protocol) : -1;
 }
 
-/* XrdPssUrlInfo::addCGI(protocol, buffer, length) */
-bool _ZN13XrdPssUrlInfo6addCGIEPKcPci(void *url, const char *protocol, char *buffer, int length)
+/* Takes the user's name out of a URL of https that ends where it is told; how much shorter it is then. */
+static size_t nameless(char *url, char *end)
+{
+    static const char https[] = "https://";
+    char *host = url + sizeof https - 1, *name = NULL;
+
+    if (!strncmp(url, https, sizeof https - 1))
+        name = memchr(host, '@', strcspn(host, "/"));
+    if (!name)
+        return 0;
+    memmove(host, name + 1, (size_t)(end - name));
+    return (size_t)(name + 1 - host);
+}
+
+/* XrdPssUrlInfo::addCGI(URL so far, its end, length that is left) */
+bool _ZN13XrdPssUrlInfo6addCGIEPKcPci(void *info, const char *url, char *buffer, int length)
 {
     static bool (*real)(void *, const char *, char *, int);
     static const char token[] = "authz=";
-    char *at = buffer;
+    size_t shorter = nameless((char *)url, buffer);
+    char *at = buffer - shorter;
 
     REAL("libXrdPss-6.so", "_ZN13XrdPssUrlInfo6addCGIEPKcPci");
-    if (!real(url, protocol, buffer, length))
+    if (!real(info, url, at, length + (int)shorter))
         return false;
     while (*at) {
         if ((*at == '?' || *at == '&') && !strncmp(at + 1, token, sizeof token - 1)) {

@@ -17,8 +17,9 @@ from typing import Any
 
 from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_backup,
+    _site_caches,
     _site_groups,
-    _site_issuers,
+    _site_hub,
     _site_login,
     _site_names,
     _site_servers,
@@ -28,7 +29,7 @@ from ansible_collections.cmsaf.facility.plugins.plugin_utils import (
     _site_variables,
 )
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_sources import FLOORS, image_mistakes, version
-from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, no_networks, whole
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_values import Mistake, Site, whole
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_variables import claimed
 
 __all__ = ["FLOORS", "Problem", "Site", "claimed", "problems", "version"]
@@ -53,41 +54,15 @@ def problems(site: Site) -> list[Problem]:
         _site_variables.mistakes,
         _site_names.mistakes,
         _site_tokens.mistakes,
-        _issuers,
-        _metrics,
+        _site_caches.mistakes,
         _site_login.mistakes,
+        _site_hub.mistakes,
         _storage,
         _servers,
         _backup,
         _site_sources.mistakes,
     )
     return list(dict.fromkeys(Problem(*mistake) for check in checks for mistake in check(site)))
-
-
-def _issuers(site: Site) -> Iterator[Mistake]:
-    port, taken = (site.facility(name, "xcache") for name in ("xcache_https_port", "xcache_port"))
-    if whole(port) and port != 0 and (not 0 < port < 65536 or port == taken):
-        yield "xcache_https_port", f"{port}", "Set a free port, or 0 for none."
-    issuers, served = (site.facility(name, "xcache") for name in ("xcache_issuers", "xcache_path"))
-    if isinstance(issuers, list):
-        yield from _site_issuers.mistakes(issuers, str(served))
-
-
-def _metrics(site: Site) -> Iterator[Mistake]:
-    served = (
-        ("xcache", "xcache_metrics_port", ("xcache_port", "xcache_https_port")),
-        ("origin", "xcache_origin_metrics_port", ("xcache_origin_port",)),
-    )
-    for group, name, others in served:
-        port = site.facility(name, group)
-        if whole(port) and (not 0 < port < 65536 or port in [site.facility(other, group) for other in others]):
-            yield name, f"{port}", "Set a free port."
-    ports = [site.facility(name, group) for group, name, others in served]
-    both = sorted(set(site.hosts("xcache")) & set(site.hosts("origin")))
-    if both and ports[0] == ports[1]:
-        yield served[1][1], f"{ports[1]}, as {served[0][1]}, and {both[0]} runs both", "Set another port."
-    scrapers = site.facility("xcache_metrics_scrapers", "xcache")
-    yield from no_networks("xcache_metrics_scrapers", scrapers if isinstance(scrapers, list) else ())
 
 
 def _storage(site: Site) -> Iterator[Mistake]:
@@ -119,7 +94,6 @@ def _storage(site: Site) -> Iterator[Mistake]:
         scrapers=scrapers if isinstance(scrapers, list) else (),
         ceph_name=str(site.facility("facility_ceph_name") or ""),
         taken_names=[str(site.facility(f"facility_{name}_name")) for name in ("hub", "api")],
-        built=site.facility("facility_checksums") == "built",
     )
     yield from _site_storage.mistakes(settings)
 

@@ -25,6 +25,8 @@ GROUPS: tuple[tuple[str, int, int, str], ...] = (
     ("condor_execute", 1, 9999, "runs users' jobs"),
     ("xcache", 1, 9999, "has the cache disks"),
 )
+# May be left out, so that nobody would miss one whose name is not quite right.
+OPTIONAL = ("xcache_redirector",)
 
 
 def mistakes(site: Site) -> Iterator[Mistake]:
@@ -47,6 +49,10 @@ def _groups(site: Site) -> Iterator[Mistake]:
             near = [] if name in site.groups else difflib.get_close_matches(name, site.groups, 1, 0.75)
             hint += f" (there is a group {near[0]})" if near else ""
             yield f"group {name}", _hosts(count), f"Put {wanted} into it{hint}: it {purpose}."
+    for name in OPTIONAL:
+        near = [] if name in site.groups else difflib.get_close_matches(name, site.groups, 1, 0.9)
+        if near:
+            yield f"group {near[0]}", _hosts(len(site.hosts(near[0]))), f"Call it {name}: nobody looks at {near[0]}."
     planes = len(site.hosts("kube_control_plane"))
     if planes and planes % 2 == 0:
         yield (
@@ -75,7 +81,7 @@ def _placement(site: Site) -> Iterator[Mistake]:
         yield "group kube_worker", "gateway hosts only", "Add a host for users' pods: gateways take none."
     for host in sorted(workers & planes):
         yield "group kube_worker", f"{host}, which is in kube_control_plane too", "Keep it in one of them."
-    for group in ("xcache", "origin"):
+    for group in ("xcache", "xcache_redirector", "origin"):
         for host in site.hosts(group):
             if host not in workers:
                 yield f"group {group}", f"{host}, which is not in kube_worker", "Add it there: it runs as a pod."

@@ -34,8 +34,8 @@ _LISTS = {
 }
 
 
-def mistakes(issuers: Sequence[Any], served: str) -> Iterator[Mistake]:
-    """All that is wrong with ``xcache_issuers``, where the cache serves `served`."""
+def mistakes(issuers: Sequence[Any], served: Sequence[str]) -> Iterator[Mistake]:
+    """All that is wrong with ``xcache_issuers``, where the cache serves the paths `served`."""
     for number, issuer in enumerate(issuers):
         where = f"xcache_issuers[{number}]"
         if not isinstance(issuer, Mapping):
@@ -58,7 +58,7 @@ def mistakes(issuers: Sequence[Any], served: str) -> Iterator[Mistake]:
             yield "xcache_issuers", f"{key} {value!r} {values.count(value)} times", "Write each issuer once."
 
 
-def _one(where: str, issuer: Mapping[str, Any], served: str) -> Iterator[Mistake]:
+def _one(where: str, issuer: Mapping[str, Any], served: Sequence[str]) -> Iterator[Mistake]:
     for key, (pattern, fix) in _WORDS.items():
         if key in issuer and not _matches(pattern, issuer[key]):
             yield f"{where}.{key}", f"{issuer[key]!r}", fix
@@ -74,12 +74,21 @@ def _one(where: str, issuer: Mapping[str, Any], served: str) -> Iterator[Mistake
             yield from _unserved(f"{where}.{key}", values, served)
 
 
-def _unserved(where: str, paths: Iterable[Any], served: str) -> Iterator[Mistake]:
+def _unserved(where: str, paths: Iterable[Any], served: Sequence[str]) -> Iterator[Mistake]:
     for path in paths:
-        if _matches(_PATH, path):
-            short, long = sorted((f"{path.rstrip('/')}/", f"{served.rstrip('/')}/"), key=len)
-            if not long.startswith(short):
-                yield where, f"{path!r}", f"Set a path above or below {served} (xcache_path): no other is served."
+        if _matches(_PATH, path) and not any(_meet(path, other) for other in served):
+            known = " or ".join(served)
+            yield (
+                where,
+                f"{path!r}",
+                f"Set a path above or below {known} (paths of xcache_origins): no other is served.",
+            )
+
+
+def _meet(path: str, other: str) -> bool:
+    """Whether one of two paths is above the other."""
+    short, long = sorted((f"{path.rstrip('/')}/", f"{other.rstrip('/')}/"), key=len)
+    return long.startswith(short)
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

@@ -50,13 +50,22 @@ class Site:
         for values in (self.values.get(host, {}) for host in hosts):
             if name in values:
                 return values[name]
-        default = self.defaults.get(name)
+        try:
+            return self._resolved(self.defaults.get(name))
+        except LookupError:
+            return None
+
+    def _resolved(self, default: Any) -> Any:
+        """A default with the values of the variables in it; LookupError where one has none."""
+        if isinstance(default, Mapping):
+            return {key: self._resolved(value) for key, value in default.items()}
+        if isinstance(default, list):
+            return [self._resolved(value) for value in default]
         if not isinstance(default, str):
             return default
-        references = _REFERENCE.findall(default)
-        found = {reference: self.facility(reference) for reference in references}
-        if any(value is None for value in found.values()):
-            return None
+        found = {reference: self.facility(reference) for reference in _REFERENCE.findall(default)}
+        if None in found.values():
+            raise LookupError(default)
         return _REFERENCE.sub(lambda match: str(found[match.group(1)]), default)
 
     def said(self, name: str) -> Any:

@@ -21,6 +21,9 @@ REPLACED = {
     "jupyterhub_memory_limit": ["memory into each of jupyterhub_profiles"],
     "jupyterhub_xcache_host": ["host into jupyterhub_xcache"],
     "jupyterhub_xcache_sitename": ["sitename into jupyterhub_xcache"],
+    "xcache_origin_host": ["url into each of xcache_origins"],
+    "xcache_origin_port": ["url into each of xcache_origins"],
+    "xcache_path": ["paths into each of xcache_origins"],
 }
 # So like a role's name is what was meant to be it.
 _SLIP = 0.85

@@ -18,9 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from users import Facility, Hub, HubError  # type: ignore[import-not-found]  # found by the line before
 
 USER = "keeper"
 LIMIT = 600
@@ -100,12 +99,11 @@ class User:
 
     def __init__(self, state: Path) -> None:
         self.file = state / "user.json"
-        settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
-        self.password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
+        facility = Facility.told(state)
+        self.password = facility.password
         self.known: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
         # Stopping the server gives back the token that is named here; "leave" names it.
-        session = Session(url=settings["url"], ca=settings["ca"], user=USER, token=self.known.get("token", ""))
-        self.hub = Hub(session, timeout=180)
+        self.hub = Hub(facility.session(USER, token=self.known.get("token", "")), timeout=180)
 
     def ask(self, path: str) -> dict[str, Any]:
         answer = self.hub.http.get(f"{self.hub.session.url}{path}", timeout=180)

@@ -2,11 +2,13 @@
 """Users who log in and start servers all at once, and what a hub does meanwhile.
 
 The hub is JupyterHub with its own login, database and pages, on this machine; in the place of its proxy and of the pods
-stand objects that do nothing, so that it is the hub alone that is measured. Each user does what a browser does: the login
-page, the login, the start, the stream of its progress. Beside them a clock asks the hub's API twenty times a second.
+stand objects that do nothing, so that it is the hub alone that is measured. Before it is HAProxy with what role gateway has for
+browsers, but for TLS. Each user does what a browser does: the login page, the login, the start, the stream of its progress.
+Beside them a clock asks the hub's API twenty times a second, the same way.
 
-Compared are our hooks, a hub without any (what it can do at best), one with a hook that blocks, each with a limit of spawns
-that is above the storm, and a hub without hooks with the limit of 64 that Zero to JupyterHub's chart sets.
+Compared are our hooks, the same without the gateway, a hub without any hooks (what it can do at best), one with a hook that
+blocks, each with a limit of spawns that is above the storm, and, as others have it, a hub without hooks and gateway with the
+limit of 64 that Zero to JupyterHub's chart sets.
 
 Then servers of a thousand users run, and each says by a token of its own that it was used, as JupyterLab's server does: many
 at a time, which shows what the hub can take, and at the pace of servers that do so every five minutes. Meanwhile the hub reads
@@ -27,21 +29,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jinja2
 from aiohttp import web
 
-HUB, PODS = 18081, 18888
+HUB, PODS, GATEWAY = 18081, 18888, 18443
+STRAIGHT, BY_GATEWAY = f"http://127.0.0.1:{HUB}", f"http://127.0.0.1:{GATEWAY}"
 KINDS = {
-    "hooks": {"kind": "hooks", "limit": 1000},
-    "no hooks": {"kind": "none", "limit": 1000},
-    "blocking": {"kind": "blocking", "limit": 1000},
-    "no hooks, limit 64": {"kind": "none", "limit": 64},
+    "hooks": {"kind": "hooks", "limit": 1000, "way": BY_GATEWAY},
+    "hooks, no gateway": {"kind": "hooks", "limit": 1000, "way": STRAIGHT},
+    "no hooks": {"kind": "none", "limit": 1000, "way": BY_GATEWAY},
+    "blocking": {"kind": "blocking", "limit": 1000, "way": BY_GATEWAY},
+    "plain, limit 64": {"kind": "none", "limit": 64, "way": STRAIGHT},
 }
-BASE = f"http://127.0.0.1:{HUB}"
+TEMPLATE = Path(__file__).resolve().parents[2] / "roles/gateway/templates/etc/haproxy/haproxy.cfg.j2"
 LIMIT = aiohttp.ClientTimeout(total=300)
 # Posts at once, starts at once.
 TOGETHER, STARTS = 16, 50
@@ -62,6 +67,37 @@ async def pods() -> web.AppRunner:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", PODS).start()
     return runner
+
+
+def gateway_configuration() -> str:
+    """The role's own, of what browsers meet, without TLS."""
+    text = jinja2.Template(TEMPLATE.read_text()).render(
+        gateway_address="127.0.0.1",
+        gateway_idle_timeout="1h",
+        facility_hub_name="127.0.0.1",
+        groups={"kube_control_plane": []},
+    )
+    text = re.sub(r"(bind 127\.0\.0\.1):443 .*", rf"\1:{GATEWAY}", text)
+    # The hub would have its cookies come by HTTPS only.
+    text = re.sub(r".* X-Forwarded-Proto https\n", "", text)
+    text = re.sub(r"server proxy \S+ resolvers .* init-addr none", f"server proxy 127.0.0.1:{HUB}", text)
+    sections = re.split(r"\n(?=\w)", text)
+    kept = ("defaults", "frontend https\n", "backend hub\n", "backend pages\n")
+    return "\n".join(["global", "  maxconn 4000", *(one for one in sections if one.startswith(kept)), ""])
+
+
+@contextlib.contextmanager
+def gateway() -> Iterator[None]:
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+        file.write(gateway_configuration())
+        file.flush()
+        subprocess.run(["haproxy", "-c", "-q", "-f", file.name], check=True)
+        process = subprocess.Popen(["haproxy", "-db", "-q", "-f", file.name])
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def start(given: dict[str, Any], log: Path) -> subprocess.Popen[bytes]:
@@ -93,7 +129,7 @@ async def hub(settings: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
                     if process.poll() is not None:
                         sys.exit(f"the hub ended:\n{tail(log)}")
                     with contextlib.suppress(aiohttp.ClientConnectionError):
-                        async with session.get(f"{BASE}/hub/api/") as answer:
+                        async with session.get(f"{STRAIGHT}/hub/api/") as answer:
                             if answer.ok:
                                 break
                     await asyncio.sleep(0.1)
@@ -105,12 +141,12 @@ async def hub(settings: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
             process.wait(30)
 
 
-async def user(name: str, password: str) -> float:
+async def user(way: str, name: str, password: str) -> float:
     """Log in, start, wait; the seconds from the click on start to the server. Raises where a user would see a failure."""
     async with aiohttp.ClientSession(timeout=LIMIT, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
 
         async def call(method: str, path: str, **options: Any) -> str:
-            async with session.request(method, BASE + path, **options) as answer:
+            async with session.request(method, way + path, **options) as answer:
                 text = await answer.text()
                 if answer.status >= 400:
                     raise RuntimeError(
@@ -131,7 +167,7 @@ async def user(name: str, password: str) -> float:
         await call("GET", "/hub/spawn", allow_redirects=False)
         ready = False
         async with session.get(
-            f"{BASE}/hub/api/users/{name}/server/progress?_xsrf={xsrf(await call('GET', '/hub/home'))}"
+            f"{way}/hub/api/users/{name}/server/progress?_xsrf={xsrf(await call('GET', '/hub/home'))}"
         ) as stream:
             async for line in stream.content:
                 event = json.loads(line[5:]) if line.startswith(b"data:") else {}
@@ -146,8 +182,9 @@ async def user(name: str, password: str) -> float:
 class Clock:
     """How long the API takes, asked twenty times a second by another user's page."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, way: str, token: str) -> None:
         self.took: list[float] = []
+        self._way = way
         self._token = token
 
     async def __aenter__(self) -> Clock:
@@ -168,7 +205,7 @@ class Clock:
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         began = time.perf_counter()
-        async with session.get(f"{BASE}/hub/api/user") as answer:
+        async with session.get(f"{self._way}/hub/api/user") as answer:
             await answer.read()
         self.took.append(time.perf_counter() - began)
 
@@ -180,9 +217,11 @@ def part(values: list[float], share: float) -> float:
 async def storm(settings: dict[str, Any], users: int) -> dict[str, Any]:
     """All users at once, at a hub of their own."""
     async with hub(settings) as given:
-        async with Clock(given["token"]) as clock:
+        async with Clock(given["way"], given["token"]) as clock:
             names = [f"user{number}" for number in range(users)]
-            found = await asyncio.gather(*(user(name, given["password"]) for name in names), return_exceptions=True)
+            found = await asyncio.gather(
+                *(user(given["way"], name, given["password"]) for name in names), return_exceptions=True
+            )
         ready = [one for one in found if isinstance(one, float)]
         failures = [str(one) for one in found if not isinstance(one, float)]
         return {
@@ -199,7 +238,7 @@ async def serve(session: aiohttp.ClientSession, names: list[str]) -> None:
     gate = asyncio.Semaphore(STARTS)
 
     async def start_one(name: str) -> None:
-        place = f"{BASE}/hub/api/users/{name}"
+        place = f"{STRAIGHT}/hub/api/users/{name}"
         async with gate:
             async with session.post(f"{place}/server") as answer:
                 assert answer.status in (201, 202), await answer.text()
@@ -210,7 +249,7 @@ async def serve(session: aiohttp.ClientSession, names: list[str]) -> None:
                 await asyncio.sleep(0.5)
         raise RuntimeError(f"the server of {name} is not ready")
 
-    async with session.post(f"{BASE}/hub/api/users", json={"usernames": names}) as answer:
+    async with session.post(f"{STRAIGHT}/hub/api/users", json={"usernames": names}) as answer:
         assert answer.status == 201, await answer.text()
     await asyncio.gather(*(start_one(name) for name in names))
 
@@ -221,7 +260,7 @@ def read_tokens(folder: Path) -> dict[str, str]:
 
 async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
     """Posts of activity, each by a running server's own token: many at a time, then at their pace."""
-    async with hub({**KINDS["no hooks"], "looks": LOOKS}) as given:
+    async with hub({**KINDS["hooks"], "looks": LOOKS}) as given:
         names = [f"user{number}" for number in range(users)]
         async with aiohttp.ClientSession(
             timeout=LIMIT, headers={"Authorization": f"token {given['token']}"}
@@ -237,7 +276,7 @@ async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
                 body = {"servers": {"": {"last_activity": now}}, "last_activity": now}
                 began = time.perf_counter()
                 async with session.post(
-                    f"{BASE}/hub/api/users/{name}/activity",
+                    f"{STRAIGHT}/hub/api/users/{name}/activity",
                     json=body,
                     headers={"Authorization": f"token {tokens[name]}"},
                 ) as answer:
@@ -262,7 +301,7 @@ async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
             for name, load in ((f"{TOGETHER} at a time", together), (f"each every {PACE} s", paced)):
                 took: list[float] = []
                 began = time.perf_counter()
-                async with Clock(given["token"]) as clock:
+                async with Clock(given["way"], given["token"]) as clock:
                     await load(took)
                 rows[name] = {
                     "rate": len(took) / (time.perf_counter() - began),
@@ -309,10 +348,11 @@ async def main() -> None:
     options = parser.parse_args()
     runner = await pods()
     try:
-        if options.users:
-            await show_storms(options.users, options.kinds)
-        if options.active:
-            await show_activity(options.posts, options.active)
+        with gateway():
+            if options.users:
+                await show_storms(options.users, options.kinds)
+            if options.active:
+                await show_activity(options.posts, options.active)
     finally:
         await runner.cleanup()
 

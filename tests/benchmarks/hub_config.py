@@ -125,8 +125,15 @@ if "looks" in given:
     c.JupyterHub.last_activity_interval = given["looks"]
 c.JupyterHub.load_roles = [{"name": "bench", "scopes": ["admin:users", "servers"], "services": ["bench"]}]
 c.JupyterHub.services = [{"name": "bench", "api_token": given["token"]}]
+# It is as good as those that the hub makes. One that is not trusted is hashed for seven milliseconds each time that it comes.
+c.JupyterHub.trust_user_provided_tokens = True
+# As the hub's chart has it.
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 
 if given["kind"] == "hooks":
+    import gc
+
+    from cmsaf_hub.database import commit_without_waiting
     from cmsaf_hub.hooks import Hooks
     from cmsaf_hub.settings import Settings
     from cmsaf_mint import _idtoken, _macaroon
@@ -139,6 +146,9 @@ if given["kind"] == "hooks":
     cache = {"secretFile": str(directory / "macaroon-secret"), "location": "BENCH", "path": "/store", "lifetime": 43200}
     dask = {"domain": "dask.bench.test", "workerAddresses": ["192.0.2.16", "192.0.2.17"], "lifetime": 86400.0}
     hooks = Hooks(Settings.from_values({"dask": dask, "condor": condor, "cache": cache}))
+    # What cmsaf_hub.configure() does beside setting the hooks.
+    commit_without_waiting()
+    gc.freeze()
     # Functions, as traitlets copies what is none.
     c.Spawner.pre_spawn_hook = functools.partial(types.MethodType(Hooks.pre_spawn, hooks))
 elif given["kind"] == "blocking":

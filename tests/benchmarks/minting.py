@@ -5,8 +5,8 @@ Both run on an event loop beside a clock that asks every millisecond to be calle
 it is late is the stall. Both store what they make at the same API server, in a namespace that is gone afterwards. Ours
 are the hooks of cmsaf_hub with the settings and keys of the hub that runs there. The other one does what a
 straightforward hook does: three RSA keys of 2048 bits with their certificates, two tokens, and eight calls of the API
-one after the other, all in the event loop's own thread. The limit is the API server's: the objects of ours alone, with
-nothing made for them.
+one after the other, all in the event loop's own thread. The limit is the API server's: the objects of ours alone, of
+credentials that our code made before, and not one for each server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from cmsaf_hub import hooks, objects, token_service
+from cmsaf_hub import answers, credentials, hooks, objects, token_service
 from cmsaf_hub.names import Server
 from cmsaf_hub.settings import Settings
 from cmsaf_mint import _idtoken, _macaroon
@@ -118,18 +118,24 @@ def of_hub(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int],
     return start
 
 
-def limit(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int], Awaitable[None]]:
-    """The objects that the hooks store, as many calls at a time, of credentials that are there already."""
+async def limit(api: Any, settings: Settings, pod: dict[str, Any]) -> Callable[[int], Awaitable[None]]:
+    """The objects that the hooks store, by the same calls, as many at a time, of credentials that are there already."""
     owner = objects.owner(pod)
-    minted = dict.fromkeys(("ca.pem", "hostcert.pem", "usercert.pem", "workercert.pem", "condor_token"), "x" * 1000)
     gate = asyncio.Semaphore(hooks._TOGETHER)
+
+    def server_of(user: str) -> Server:
+        return Server(user=user, name="", namespace=NAMESPACE, dask_domain=settings.dask.domain)
+
+    # Another server's differ in size by the letters of its name.
+    made_for = server_of("limit0")
+    minted = credentials.certificates(made_for, settings) | await credentials.tokens(made_for, settings)
 
     async def call(create: Callable[..., Awaitable[Any]], manifest: dict[str, Any]) -> None:
         async with gate:
-            await create(NAMESPACE, manifest)
+            await answers.ask(create, NAMESPACE, manifest)
 
     async def start(number: int) -> None:
-        server = Server(user=f"limit{number}", name="", namespace=NAMESPACE, dask_domain=settings.dask.domain)
+        server = server_of(f"limit{number}")
         await asyncio.gather(
             call(api.create_namespaced_secret, objects.secret(server, minted, owner)),
             call(api.create_namespaced_service, objects.service(server, owner)),
@@ -249,7 +255,7 @@ async def main() -> None:
                 starts = {
                     "hooks": of_hub(api, settings, pod),
                     "blocking": blocking(kube.host, session, pod),
-                    "limit": limit(api, settings, pod),
+                    "limit": await limit(api, settings, pod),
                 }
                 for turn in range(options.rounds):
                     for name, start in starts.items():

@@ -26,9 +26,8 @@ from typing import Any
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from users import Facility, Hub, end  # type: ignore[import-not-found]  # found by the line before
 
 LIMIT = 600
 # The stages in their order, by what ends them.
@@ -151,13 +150,6 @@ def start(hub: Hub, password: str, profile: str, seen: Seen, hub_pod: str) -> di
     return times | seen.times[pod]
 
 
-def stop(hub: Hub) -> None:
-    if hub.session.token:
-        hub.stop(LIMIT)
-        # It went back.
-        hub.session.token = ""
-
-
 def bare(api: Any, namespace: str, like: dict[str, Any], seen: Seen) -> dict[str, float]:
     """The same pod, made without a hub; when each stage ended."""
     seen.times.pop(BARE_POD, None)
@@ -232,12 +224,11 @@ def main() -> int:
     parser.add_argument("--profile", default="small", help="of the servers to choose from")
     parser.add_argument("--namespace", default="hub", help="where the hub runs")
     options = parser.parse_args()
-    settings = json.loads((options.directory / "settings.json").read_text(encoding="utf-8"))
-    password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
+    facility = Facility.told(options.directory)
     config.load_kube_config(str(options.directory / "kubeconfig"))
     api, namespace = client.CoreV1Api(), options.namespace
     users = [f"bench{number}" for number in range(options.starts)]
-    hubs = [Hub(Session(url=settings["url"], ca=settings["ca"], user=user)) for user in users]
+    hubs = [Hub(facility.session(user)) for user in users]
     homes = [f"claim-{user}" for user in users]
     there = {claim.metadata.name for claim in api.list_namespaced_persistent_volume_claim(namespace).items}
     if there & set(homes):
@@ -253,18 +244,18 @@ def main() -> int:
     try:
         with seen.watching(), ThreadPoolExecutor(options.together) as crowd:
             for turn in ("first", "again"):
-                for times in crowd.map(lambda hub: start(hub, password, options.profile, seen, hub_pod), hubs):
+                for times in crowd.map(lambda hub: start(hub, facility.password, options.profile, seen, hub_pod), hubs):
                     found[turn].append(stages(times, tuple(STAGES)))
                     print(f"{turn}: {sum(found[turn][-1].values()):.1f} s", flush=True)
                 raw = api.read_namespaced_pod(f"jupyter-{users[0]}", namespace)
                 like = without_hub(client.ApiClient().sanitize_for_serialization(raw))
-                list(crowd.map(stop, hubs))
+                list(crowd.map(lambda hub: end(hub, LIMIT), hubs))
             for _turn in range(options.starts):
                 found["bare"].append(stages(bare(api, namespace, like, seen), BARE))
                 print(f"bare: {sum(found['bare'][-1].values()):.1f} s", flush=True)
     finally:
         for hub in hubs:
-            stop(hub)
+            end(hub, LIMIT)
         remove(api, namespace)
         for home in homes:
             try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -21,21 +20,26 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from kinds import BEHIND, CACHE, ORIGIN, RELAY
+from rendered import Rendered, read
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 SERVER, USER = 9940, 6440
-ORIGIN, CACHE = "origin.bench.test", "xcache.bench.test"
-BEHIND, RELAY, FRONT = 3094, 2094, 1094
+FRONT = 1094
 DAY = timedelta(days=1)
 # As the image has it.
 GUARD = "/usr/local/lib/cmsaf-xrootd-guard.so"
 PROGRAMS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+READING = ("DOWNLOAD", "LIST", "READ_METADATA")
+Key = Union[ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey]
 
 
 def macaroons() -> Any:
@@ -63,12 +67,49 @@ def private(path: Path, text: bytes, owner: int) -> None:
     os.chown(path, owner, owner)
 
 
+class Authority:
+    """A private authority. Grid software wants RSA of it and of all that it certifies."""
+
+    def __init__(self, name: str, grid: bool = False) -> None:
+        self.name, self.grid = name, grid
+        self._key = self._generate()
+        made = self._named(name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        self.certificate = self._signed(made)
+
+    def certify(self, subject: str, names: Iterable[str] = ()) -> tuple[bytes, bytes]:
+        """A certificate and its key, as PEM."""
+        key = self._generate()
+        made = self._named(subject, key).add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        if names:
+            made = made.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+            )
+        form = serialization.PrivateFormat.PKCS8
+        return self._signed(made), key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+    def _generate(self) -> Key:
+        if self.grid:
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def _named(self, subject: str, key: Key) -> x509.CertificateBuilder:
+        now = datetime.now(timezone.utc)
+        name, issuer = (
+            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (subject, self.name)
+        )
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(issuer).public_key(key.public_key())
+        return made.serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY)
+
+    def _signed(self, made: x509.CertificateBuilder) -> bytes:
+        return made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 class Relay(threading.Thread):
     """Passes bytes on after `pause` seconds, as a long line does: nothing waits for what is under way."""
 
-    def __init__(self, pause: float) -> None:
+    def __init__(self, pause: float, address: str = "127.0.0.1") -> None:
         super().__init__(daemon=True)
-        self.pause = pause
+        self.pause, self.address = pause, address
         self.sent = 0
         self.ready = threading.Event()
         self.lines: set[asyncio.StreamWriter] = set()
@@ -90,7 +131,7 @@ class Relay(threading.Thread):
         await asyncio.Event().wait()
 
     async def _accept(self) -> None:
-        self.server = await asyncio.start_server(self._client, "127.0.0.1", RELAY, limit=MIB)
+        self.server = await asyncio.start_server(self._client, self.address, RELAY, limit=MIB)
 
     async def _refuse(self) -> None:
         self.server.close()
@@ -137,13 +178,30 @@ class Relay(threading.Thread):
             await task
 
 
-class Lab:
-    """Servers in the root file system `root`, with what config.yml wrote to `config`; `pause` seconds of line each way."""
+def environment(container: Mapping[str, Any]) -> dict[str, str]:
+    """What a container's variables are set to, those apart that Kubernetes knows."""
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
-    def __init__(self, root: Path, config: Path, pause: float) -> None:
+
+def empty(folder: Path) -> None:
+    """An origin's folder on a cache's disk, as role xcache makes it, with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("", "namespace", "data", "meta"):
+        (folder / name).mkdir(parents=True)
+        os.chown(folder / name, SERVER, SERVER)
+
+
+class Lab:
+    """Servers in the root file system `root`, with what kinds.py wrote to `config`; `pause` seconds of line each way."""
+
+    # Names by address.
+    names: Mapping[str, tuple[str, ...]] = {"127.0.0.1": ("localhost", ORIGIN, CACHE)}
+
+    def __init__(self, root: Path, config: Path, pause: float, relay: str = "127.0.0.1") -> None:
         self.root, self.config = root, config
         self.tokens = macaroons()
-        self.relay = Relay(pause)
+        self.relay = Relay(pause, relay)
+        self.authority = Authority("bench")
         self.secrets: dict[str, bytes] = {}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -151,20 +209,22 @@ class Lab:
         """Everything but servers that run. Folders: name below /store, number of files, bytes in each."""
         run("ip", "link", "set", "lo", "up")
         root = self.root
-        (root / "etc/hosts").write_text(f"127.0.0.1 localhost {ORIGIN} {CACHE}\n", encoding="utf-8")
+        hosts = "".join(f"{address} {' '.join(names)}\n" for address, names in self.names.items())
+        (root / "etc/hosts").write_text(hosts, encoding="utf-8")
         for place in ("proc", "dev"):
             run("mount", "--bind", f"/{place}", str(root / place))
-        for name in ("data", "cache", "tmp", "run", "etc/xrootd", "user"):
+        own = [f"etc/xrootd/{name}" for name in ("tls", "secrets", "origin", "cmsaf")]
+        for name in ("data", "cache", "tmp", "run", "user", *own):
             (root / name).mkdir(exist_ok=True)
             run("mount", "-t", "tmpfs", "-o", "mode=1777" if name == "tmp" else "mode=755", "none", str(root / name))
-        for name in ("etc/xrootd/tls", "etc/xrootd/secrets", "etc/xrootd/cmsaf", "var/spool/xrootd", "run/xrootd"):
+        for name in ("var/spool/xrootd", "run/xrootd"):
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "etc/xrootd/cmsaf/authdb").write_text("", encoding="utf-8")
-        self.certify()
+        self.certify(root / "etc/xrootd/tls")
         for name, place in ((ORIGIN, "origin"), (CACHE, "cache")):
             self.secrets[name] = self.tokens.generate_secret()
-            private(root / f"etc/xrootd/{place}-secret", self.secrets[name], SERVER)
-        self.token(ORIGIN, root / "etc/xrootd/secrets/origin-token", SERVER)
+            private(root / f"etc/xrootd/secrets/{place}", self.secrets[name], SERVER)
+        self.token(ORIGIN, root / "etc/xrootd/origin/token", SERVER)
         self.token(CACHE, root / "user/cache", USER)
         self.token(ORIGIN, root / "user/origin", USER)
         self.relay.start()
@@ -184,47 +244,39 @@ class Lab:
         run("chown", "-R", f"{SERVER}:{SERVER}", str(self.root / "data"), str(self.root / "cache"))
         run("chown", "-R", f"{SERVER}:{SERVER}", str(self.root / "run/xrootd"), str(self.root / "var/spool/xrootd"))
 
-    def certify(self) -> None:
-        """A private authority, and one certificate for all."""
-        now = datetime.now(timezone.utc)
+    def certify(self, folder: Path) -> None:
+        """As role pki does, one certificate for all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        certificate, key = self.authority.certify(CACHE, {name for names in self.names.values() for name in names})
+        (folder / "ca.crt").write_bytes(self.authority.certificate)
+        (folder / "tls.crt").write_bytes(certificate)
+        private(folder / "tls.key", key, SERVER)
 
-        def named(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-            name = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (subject, issuer)]
-            made = x509.CertificateBuilder().subject_name(name[0]).issuer_name(name[1]).public_key(key)
-            return (
-                made.serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY)
-            )
-
-        above, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        authority = named("bench", "bench", above.public_key())
-        authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        host = named(CACHE, "bench", key.public_key())
-        names = x509.SubjectAlternativeName([x509.DNSName(name) for name in (ORIGIN, CACHE)])
-        host = host.add_extension(names, critical=False)
-        pem = serialization.Encoding.PEM
-        tls = self.root / "etc/xrootd/tls"
-        (tls / "ca.crt").write_bytes(authority.sign(above, hashes.SHA256()).public_bytes(pem))
-        (tls / "tls.crt").write_bytes(host.sign(above, hashes.SHA256()).public_bytes(pem))
-        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        private(tls / "tls.key", secret, SERVER)
-
-    def token(self, site: str, path: Path, owner: int) -> None:
+    def token(self, site: str, path: Path, owner: int, prefix: str = "/store", seconds: int = 20 * 3600) -> None:
+        """A file with a macaroon of the origin or of the cache."""
         location = "BENCH-ORIGIN" if site == ORIGIN else "BENCH-XCACHE"
-        made = self.tokens.mint(
+        private(path, self.mint(site, location, prefix, seconds).encode(), owner)
+
+    def mint(self, site: str, location: str, prefix: str, seconds: int) -> str:
+        """A macaroon of a site's secret to read below a path, good for so many seconds."""
+        made: str = self.tokens.mint(
             secret=self.secrets[site],
             location=location,
             name="",
-            activities=("DOWNLOAD", "LIST", "READ_METADATA"),
-            path="/store",
-            before=datetime.now(timezone.utc) + timedelta(hours=20),
+            activities=READING,
+            path=prefix,
+            before=datetime.now(timezone.utc) + timedelta(seconds=seconds),
         )
-        private(path, made.encode(), owner)
+        return made
+
+    def rendered(self, kind: str) -> Rendered:
+        return read(self.config, kind)
 
     def configure(self) -> None:
         """The role's files; the two servers keep their things apart, and the origin listens behind the relay."""
         for name in ("origin", "cache"):
-            text = (self.config / f"{name}.cfg").read_text(encoding="utf-8")
-            text = text.replace("/etc/xrootd/secrets/macaroon-secret", f"/etc/xrootd/{name}-secret")
+            text = self.rendered(name).files["xrootd.cfg"]
+            text = text.replace("/etc/xrootd/secrets/macaroon-secret", f"/etc/xrootd/secrets/{name}")
             text = re.sub(r"(?m)^(all\.(?:adminpath|pidpath) \S+)", rf"\1/{name}", text)
             # There is nobody to tell.
             text = re.sub(r"(?m)^(xrd\.report|xrootd\.mongstream) .*\n", "", text)
@@ -246,7 +298,7 @@ class Lab:
                 sys.exit(f"the role's configuration sets pfc.{setting} {count} times")
         path.with_suffix(".now").write_text(text, encoding="utf-8")
         # What the role gives to the cache means nothing to the origin.
-        client = json.loads((self.config / "environment.json").read_text(encoding="utf-8"))
+        client = environment(self.rendered("cache").containers["xrootd"])
         env = {**PROGRAMS, "HOME": f"/var/spool/xrootd/{name}", **client}
         inside = [f"{variable}={value}" for variable, value in {"LD_PRELOAD": GUARD, **(environ or {})}.items()]
         argv = [*self.chroot(SERVER), "env", *inside, "xrootd", "-c", f"/etc/xrootd/cmsaf/{name}.now", "-n", name]
@@ -279,12 +331,8 @@ class Lab:
             self.stop("cache")
         disk = self.root / "cache/0"
         disk.mkdir(exist_ok=True)
-        for name in ("", "namespace", "data", "meta"):
-            folder = disk / name
-            if name:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-            os.chown(folder, SERVER, SERVER)
+        os.chown(disk, SERVER, SERVER)
+        empty(disk / "facility")
         self.start("cache", changed, environ)
 
     def chroot(self, user: int) -> list[str]:

@@ -4,15 +4,15 @@
 lab="${CACHE_LAB:-$cache/cache-lab}"
 root="$lab/root"
 # As in images/xrootd, with what compiles its guard; the client's Python, a clock that jumps, and what the cache is measured beside.
-packages=ca-certificates,gcc,libc6-dev,libfaketime,nginx-light,python3,python3-xrootd,xrootd-client,xrootd-plugins,xrootd-server,xrootd-server-plugins
+packages=ca-certificates,gcc,libc6-dev,libfaketime,nginx-light,openssl,python3,python3-xrootd,xrootd-client,xrootd-client-plugins,xrootd-plugins,xrootd-server,xrootd-server-plugins
 
 if [ "$(id -u)" != 0 ]; then
     echo "The cache's lab: needs root, and this is user $(id -un)." >&2
     exit 1
 fi
-for tool in mmdebstrap nft unshare; do
+for tool in ip mmdebstrap nft nsenter unshare; do
     command -v "$tool" >/dev/null || {
-        echo "The cache's lab: there is no $tool. Run 'apt install mmdebstrap nftables util-linux'." >&2
+        echo "The cache's lab: there is no $tool. Run 'apt install iproute2 mmdebstrap nftables util-linux'." >&2
         exit 1
     }
 done
@@ -34,10 +34,10 @@ if [ "$(cat "$lab/packages" 2>/dev/null)" != "$packages" ]; then
 fi
 cp images/xrootd/guard.c "$root/usr/src"
 chroot "$root" gcc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -o /usr/local/lib/cmsaf-xrootd-guard.so /usr/src/guard.c
-ansible-playbook tests/cache/config.yml -e "cache_lab_config=$lab/config" >"$lab/config.log" || {
-    tail -20 "$lab/config.log" >&2
-    exit 1
-}
+# As the image's build does.
+chroot "$root" dpkg-query -f '${Version}' -W xrootd-server >"$root/etc/xrootd/version"
+install -m 0755 images/xrootd/cmsaf-xrootd images/xrootd/cmsaf-xrootd-probe "$root/usr/local/bin"
+python3 tests/cache/kinds.py "$lab/config"
 
 # in_lab COMMAND...: in namespaces of its own; all that it starts ends with it
 in_lab() { unshare --mount --net --pid --fork --kill-child --mount-proc "$@"; }

@@ -1,36 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults of a cache, made for real: no wrong byte is delivered, and it serves again (make soak TARGET=cache).
 
-How long it took is printed, and written to CACHE_LAB_REPORT.
+How long it took is printed, and written to a file of CACHE_LAB_REPORT.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from lab import CACHE, FRONT, GUARD, MIB, RELAY, USER, Lab, run
+from lab import GUARD, MIB, RELAY, run
+from watched import LIMIT, Watched
 
 # Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
 PAUSE = 0.01
 FILL = [f"/store/fill/{number:03}" for number in range(8)]
 MANY = [f"/store/many/{number:03}" for number in range(128)]
 SMALL = "/store/small/000"
-# Seconds after which nobody waits any longer.
-LIMIT = 300
-# As in images/analysis.
-PATIENCE = {"XRD_CONNECTIONWINDOW": "10", "XRD_CONNECTIONRETRY": "30"}
 DROP = (
     "add table inet fault; add chain inet fault input { type filter hook input priority 0; };"
     f"add rule inet fault input tcp dport {RELAY} drop; add rule inet fault input tcp sport {RELAY} drop"
@@ -45,73 +39,8 @@ FAKETIME = {
 }
 
 
-class Reading:
-    """A user's program that reads files and compares them (reader.py)."""
-
-    def __init__(self, lab: Lab, paths: Sequence[str], clients: int, first: int, most: int) -> None:
-        self.output = lab.root / f"tmp/reader-{first}"
-        numbers = [str(number) for number in (most, first, clients)]
-        command = [*lab.chroot(USER), "python3", "/user/reader.py", f"roots://{CACHE}:{FRONT}", *numbers, *paths]
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env={**lab.user(CACHE), **PATIENCE}, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    def begun(self) -> None:
-        """Wait until it has read something."""
-        end = time.monotonic() + LIMIT
-        while not self.output.read_bytes().startswith(b"reading\n"):
-            assert self.process.poll() is None and time.monotonic() < end, self.output.read_text()
-            time.sleep(0.01)
-
-    def end(self) -> Reading:
-        self.process.wait(LIMIT)
-        text = self.output.read_text(encoding="utf-8")
-        assert self.process.returncode == 0, text
-        found = json.loads(text.splitlines()[-1])
-        self.good: list[float] = sorted(found["good"])
-        self.reads: list[dict[str, Any]] = found["reads"]
-        assert not self.wrong, f"wrong bytes were delivered: {self.reads}"
-        return self
-
-    def well(self) -> Reading:
-        """It got all that it asked for."""
-        self.end()
-        assert not self.errors, self.errors
-        return self
-
-    @property
-    def wrong(self) -> int:
-        return sum(one["wrong"] for one in self.reads)
-
-    @property
-    def errors(self) -> list[str]:
-        return sorted({one["error"] for one in self.reads if one["error"]})
-
-    def after(self, fault: float) -> float:
-        """Seconds from a time to the first right answer after it."""
-        return min(at for at in self.good if at > fault) - fault
-
-
-class Faulty(Lab):
-    """A lab whose servers, disks, lines and clock break, and what was found there."""
-
-    def __init__(self, root: Path, config: Path) -> None:
-        super().__init__(root, config, PAUSE)
-        self.figures: dict[str, Any] = {}
-        self.names = 0
-
-    def say(self, what: str, **figures: Any) -> None:
-        self.figures[what] = figures
-        words = (
-            f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
-        )
-        print(f"\n{what}: " + ", ".join(words), flush=True)
-
-    def reading(self, paths: Sequence[str], clients: int = 1, most: int = 0) -> Reading:
-        # New names are new connections.
-        self.names += clients
-        return Reading(self, paths, clients, self.names - clients, most)
+class Faulty(Watched):
+    """A lab whose servers, disks, lines and clock break."""
 
     def kill(self, name: str) -> float:
         server = self.running.pop(name)
@@ -119,21 +48,10 @@ class Faulty(Lab):
         server.wait()
         return time.monotonic()
 
-    def again(self, path: str) -> float:
-        """Seconds until a file that a reader was refused can be read."""
-        began = time.monotonic()
-        while (reading := self.reading([path]).end()).errors:
-            assert time.monotonic() < began + LIMIT, reading.errors
-        return time.monotonic() - began
-
     def cached(self, path: str, suffix: str = "") -> Path:
         """The file on the cache's disk, behind the link in its name space."""
-        link = self.root / f"cache/0/namespace{path}{suffix}"
+        link = self.root / f"cache/0/facility/namespace{path}{suffix}"
         return self.root / os.readlink(link).lstrip("/")
-
-    def settled(self) -> None:
-        """Give the cache time to close what was read, which it does after its clients."""
-        time.sleep(1)
 
     def memory(self, name: str) -> int:
         """The most that a server had in memory, in bytes."""
@@ -152,12 +70,12 @@ def flip(path: Path, at: int) -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Faulty]:
-    place = Faulty(Path(os.environ["CACHE_LAB_ROOT"]), Path(os.environ["CACHE_LAB_CONFIG"]))
+    place = Faulty(Path(os.environ["CACHE_LAB_ROOT"]), Path(os.environ["CACHE_LAB_CONFIG"]), PAUSE)
     place.prepare([("fill", len(FILL), 32 * MIB), ("many", len(MANY), 16 * MIB), ("small", 1, 4 * MIB)])
     shutil.copy(Path(__file__).with_name("reader.py"), place.root / "user")
     place.start("origin")
     yield place
-    Path(os.environ["CACHE_LAB_REPORT"]).write_text(json.dumps(place.figures, indent=2) + "\n", encoding="utf-8")
+    place.report("faults")
 
 
 @pytest.mark.parametrize("wait", [0.1, 0.3, 0.6])
@@ -366,7 +284,7 @@ def test_many_files_by_many_clients(lab: Faulty) -> None:
     readings = [lab.reading((MANY * 2)[first : first + each], clients=each) for first in range(0, 256, each)]
     for reading in readings:
         reading.well()
-    (ram,) = re.findall(r"(?m)^pfc\.ram (\d+)g$", (lab.config / "cache.cfg").read_text(encoding="utf-8"))
+    (ram,) = re.findall(r"(?m)^pfc\.ram (\d+)g$", lab.rendered("cache").files["xrootd.cfg"])
     used, most = lab.memory("cache"), 1.2 * int(ram) * 1024 * MIB
     lab.say("128 files by 256 clients", seconds=time.monotonic() - began, memory=f"{used / MIB:.0f} MiB")
     assert used <= most, f"{used} bytes in memory, more than {most:.0f}"

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "roles/verify/files/cmsaf_verify"), str(ROOT / "tests/lab")]
-from browser import JOBS, browser_page, open_lab, picture, until  # type: ignore[import-not-found]  # noqa: E402
-from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "lab")]
+from browser import JOBS, browser_page, open_lab, picture, until  # type: ignore[import-not-found]  # noqa: E402 # after what it is found by
+from users import Facility, Hub, Session  # type: ignore[import-not-found]  # noqa: E402 # after what it is found by
 
 USER, SECOND = "leaver", "second"
 LIMIT = 600
@@ -37,13 +37,11 @@ answer(cluster.name)
 
 def main() -> int:
     state, report = (Path(argument) for argument in sys.argv[1:3])
-    settings = json.loads((state / "settings.json").read_text())
-    password = Path(settings["password_file"]).read_text().strip()
-    place = {"url": settings["url"], "ca": settings["ca"], "user": USER}
+    facility = Facility.told(state)
     found: dict[str, Any] = {}
 
-    first = Hub(Session(**place))
-    first.login(password)
+    first = Hub(facility.session(USER))
+    first.login(facility.password)
     first.start(LIMIT)
     began = time.monotonic()
     first.open_kernel()
@@ -55,7 +53,7 @@ def main() -> int:
         sys.exit("cull: the second server's worker is no job of the user's")
 
     with browser_page() as page:
-        open_lab(page, settings["url"], USER, password)
+        open_lab(page, facility.url, USER, facility.password)
 
         page.get_by_text(IDLE).first.wait_for(timeout=LIMIT * 1000)
         picture(page, report / "idle.png")

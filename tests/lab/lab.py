@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from browser import JOBS, WIDE, browser_page, open_lab, picture, until  # noqa: E402 # after what it is found by
-from hub import Hub, Session  # type: ignore[import-not-found]  # noqa: E402
-from playwright.sync_api import Page  # noqa: E402 # after what it is found by
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from browser import JOBS, WIDE, browser_page, open_lab, picture, until
+from playwright.sync_api import Page
+from users import ROOT, Facility, Hub, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 USER = "looker"
 LIMIT = 300
@@ -171,20 +170,14 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
 
 def main() -> int:
     state, report = (Path(argument) for argument in sys.argv[1:3])
-    settings = json.loads((state / "settings.json").read_text())
-    password = Path(settings["password_file"]).read_text().strip()
-    hub = Hub(Session(url=settings["url"], ca=settings["ca"], user=USER))
-    # What a run that was cut off has left has kernels that have run already.
-    hub.login(password)
-    hub.stop(LIMIT)
-    hub.login(password)
-    hub.start(LIMIT)
-    hub.open_kernel()
+    facility = Facility.told(state)
+    hub = Hub(facility.session(USER))
+    start_fresh(hub, facility.password, LIMIT)
     hub.run(COPY, LIMIT)
     found: dict[str, Any] = {}
     with browser_page() as page:
         began = time.monotonic()
-        open_lab(page, settings["url"], USER, password)
+        open_lab(page, facility.url, USER, facility.password)
         found["from the login to JupyterLab"] = round(time.monotonic() - began, 1)
         for name in EXAMPLES:
             found[name] = run_notebook(page, hub, name, report)
@@ -192,7 +185,7 @@ def main() -> int:
         found["an image that is not there"] = hub.run(NO_IMAGE, LIMIT)
         if "image is not to be had" not in found["an image that is not there"]:
             sys.exit(f"An image that is not there: {found['an image that is not there']}")
-        page.goto(f"{settings['url']}/user/{USER}/lab?reset")
+        page.goto(f"{facility.url}/user/{USER}/lab?reset")
         found["sidebar"] = sidebar(page, hub, report)
     hub.stop(LIMIT)
     (report / "lab.json").write_text(json.dumps(found, indent=1))

@@ -31,12 +31,15 @@ c = get_config()  # noqa: F821  # JupyterHub's loader provides it
 c.JupyterHub.spawner_class = Spawner
 c.JupyterHub.bind_url = os.environ["CMSAF_TEST_HUB"]
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:" + os.environ["CMSAF_TEST_PORT"]
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:" + os.environ["CMSAF_TEST_PROXY_PORT"]
 c.JupyterHub.ssl_key, c.JupyterHub.ssl_cert = str(folder / "tls.key"), str(folder / "tls.crt")
 c.JupyterHub.db_url = f"sqlite:///{folder}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = str(folder / "cookie-secret")
 c.JupyterHub.services = []
 c.CryptKeeper.keys = [os.urandom(32)]
-c.Spawner.cmd = ["false"]
+# Starts, and is on its way for as long as somebody looks at the page of that.
+c.Spawner.cmd = ["sleep", "120"]
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 cmsaf_hub.configure(c, json.loads((folder / "values.json").read_text()))
 # What it does for servers in pods it does here for those that need none.
 c.JupyterHub.allow_named_servers = True

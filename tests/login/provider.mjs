@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A certified OpenID Connect provider with people of its own. Its folder, port and hub come as arguments.
+// A certified OpenID Connect provider with people of its own. Its folder, port and hubs come as arguments.
 // POST /test/<person> changes what is said of a person; the answer counts renewals.
 import { createServer } from 'node:https'
 import { readFileSync } from 'node:fs'
 import Provider from 'oidc-provider'
 
-const [folder, port, hub] = process.argv.slice(2)
+const [folder, port, ...hubs] = process.argv.slice(2)
 const issuer = `https://127.0.0.1:${port}`
 const people = JSON.parse(readFileSync(`${folder}/people.json`))
 const calls = { refreshed: 0 }
@@ -14,13 +14,19 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: 'hub',
     client_secret: readFileSync(`${folder}/client-secret`, 'utf8'),
-    redirect_uris: [`${hub}/hub/oauth_callback`],
-    post_logout_redirect_uris: [`${hub}/`],
+    redirect_uris: hubs.map((hub) => `${hub}/hub/oauth_callback`),
+    post_logout_redirect_uris: hubs.map((hub) => `${hub}/`),
     grant_types: ['authorization_code', 'refresh_token'],
     token_endpoint_auth_method: 'client_secret_basic',
   }],
-  claims: { openid: ['sub'], profile: ['preferred_username', 'eppn', 'idp', 'groups'], email: ['email', 'email_verified'] },
-  scopes: ['openid', 'offline_access', 'profile', 'email'],
+  claims: {
+    openid: ['sub'],
+    profile: ['preferred_username', 'groups'],
+    email: ['email', 'email_verified'],
+    // As CILogon has it.
+    'org.cilogon.userinfo': ['eppn', 'idp', 'idp_name', 'isMemberOf'],
+  },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'org.cilogon.userinfo'],
   // Short, so that the hub has to renew within the test.
   ttl: { AccessToken: 4, RefreshToken: 3600, Session: 3600, Grant: 3600, Interaction: 600, IdToken: 60 },
   clockTolerance: 0,

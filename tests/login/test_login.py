@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sqlite3
 import ssl
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
@@ -30,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 NODE = Path(os.environ["CMSAF_TEST_NODE"])
 REPORT = Path(os.environ["CMSAF_TEST_REPORT"])
-HUB, PROVIDER = "https://localhost:19443", "https://127.0.0.1:19444"
+HUB, CILOGON, PROVIDER = "https://localhost:19443", "https://localhost:19445", "https://127.0.0.1:19444"
 REFRESH = 2
 PEOPLE = {
     "alice": {"preferred_username": "alice@af.test", "groups": ["cms"], "email": "alice@af.test"},
@@ -45,6 +47,22 @@ PEOPLE = {
     "root": {"preferred_username": "boss@af.test", "groups": []},
     "leaver": {"preferred_username": "leaver@af.test", "groups": ["cms"]},
 }
+# What CILogon says of people: by which of its identity providers they came, and their groups at COmanage.
+MEMBERS = "CO:COU:cms:members:active"
+CERN, LAB = "https://cern.test/login", "https://idp.lab.test/idp/shibboleth"
+PEOPLE |= {
+    "physicist": {"eppn": "Paula@cern.test", "idp": CERN, "isMemberOf": [MEMBERS]},
+    "local": {"eppn": "lee@af.test", "idp": LAB, "isMemberOf": [MEMBERS]},
+    "outsider": {"eppn": "otto@cern.test", "idp": CERN, "isMemberOf": ["CO:COU:other:members:active"]},
+    "anybody": {"eppn": "paula@cern.test", "idp": "https://mail.test", "isMemberOf": [MEMBERS]},
+    "impostor": {"eppn": "lee@af.test", "idp": CERN, "isMemberOf": [MEMBERS]},
+    "nameless": {"idp": CERN, "isMemberOf": [MEMBERS]},
+}
+
+LOGO = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='96' height='96'%3E%3Cg fill='none' stroke='%23e46e2e'"
+    " stroke-width='6'%3E%3Ccircle cx='48' cy='48' r='42'/%3E%3Cpath d='M48 48 20 20M48 48 84 36M48 48 60 86'/%3E%3C/g%3E%3C/svg%3E"
+)
 
 PROFILES: list[dict[str, Any]] = [
     {
@@ -182,36 +200,71 @@ def folder(tmp_path_factory: pytest.TempPathFactory, secret: str) -> Iterator[Pa
     )
     cluster = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
     threading.Thread(target=cluster.serve_forever, daemon=True).start()
-    log = REPORT / "hub.log"
+    address = f"http://127.0.0.1:{cluster.server_address[1]}"
+    with (REPORT / "provider.log").open("w") as said:
+        provider = subprocess.Popen(
+            ["node", str(NODE.parent / "provider.mjs"), str(place), "19444", HUB, CILOGON], stdout=said, stderr=said
+        )
+    (place / "provider.pid").write_text(str(provider.pid))
+    try:
+        wait(f"{PROVIDER}/test/alice")
+        with hub(place, HUB, 19081, address):
+            yield place
+    finally:
+        provider.terminate()
+        provider.wait(30)
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def cilogon(folder: Path) -> Iterator[str]:
+    """A second hub, whose people come by CILogon: the same provider, with what CILogon says of people."""
+    place = folder / "cilogon"
+    place.mkdir()
+    for name in ("lib", "tls.key", "tls.crt"):
+        (place / name).symlink_to(folder / name)
+    values = {
+        "dask": {"domain": "dask.af.test", "lifetime": 3600},
+        "login": {
+            **{name: value for name, value in login(folder).items() if name != "scopes"},
+            "kind": "cilogon",
+            "homeUrl": f"{CILOGON}/",
+            "providers": {CERN: ["cern.test"], LAB: ["af.test"]},
+            "allowedGroups": [MEMBERS],
+            "endProviderSession": False,
+        },
+    }
+    (place / "values.json").write_text(json.dumps(values))
+    with hub(place, CILOGON, 19083, "http://127.0.0.1:1"):
+        yield CILOGON
+
+
+@contextlib.contextmanager
+def hub(place: Path, url: str, port: int, cluster: str) -> Iterator[None]:
     environment = {
         **os.environ,
         "CMSAF_TEST_LOGIN": str(place),
-        "CMSAF_TEST_HUB": HUB,
-        "CMSAF_TEST_PORT": "19081",
-        "CMSAF_TEST_CLUSTER": f"http://127.0.0.1:{cluster.server_address[1]}",
+        "CMSAF_TEST_HUB": url,
+        "CMSAF_TEST_PORT": str(port),
+        "CMSAF_TEST_PROXY_PORT": str(port + 1),
+        "CMSAF_TEST_CLUSTER": cluster,
         "PYTHONPATH": str(place / "lib"),
         "PATH": f"{NODE / '.bin'}:{os.environ['PATH']}",
     }
-    with log.open("w") as out, (REPORT / "provider.log").open("w") as said:
-        provider = subprocess.Popen(
-            ["node", str(NODE.parent / "provider.mjs"), str(place), "19444", HUB], stdout=said, stderr=said
-        )
-        hub = subprocess.Popen(
+    with (REPORT / f"{place.name if place.name == 'cilogon' else 'hub'}.log").open("w") as out:
+        process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "--debug", "--config", str(HERE / "jupyterhub_config.py")],
             stdout=out,
             stderr=out,
             env=environment,
             cwd=place,
         )
-        try:
-            wait(f"{PROVIDER}/test/alice")
-            wait(f"{HUB}/hub/api/")
-            yield place
-        finally:
-            for process in (hub, provider):
-                process.terminate()
-                process.wait(30)
-            cluster.shutdown()
+    try:
+        wait(f"{url}/hub/api/")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def login(place: Path) -> dict[str, Any]:
@@ -235,7 +288,7 @@ def login(place: Path) -> dict[str, Any]:
             "text": "Authorized CMS users only.",
             "shared": "The facility learns your name, your mail address and your groups.",
             "contact": "admins@af.test",
-            "logo": "",
+            "logo": LOGO,
             "service": "your institute",
         },
     }
@@ -257,18 +310,18 @@ def context(browser: Any, folder: Path) -> Iterator[BrowserContext]:
     found.close()
 
 
-def sign_in(page: Page, person: str) -> None:
-    page.goto(f"{HUB}/hub/login?next=/hub/home")
+def sign_in(page: Page, person: str, hub: str = HUB) -> None:
+    page.goto(f"{hub}/hub/login?next=/hub/home")
     page.get_by_role("button", name=re.compile("Sign in with")).click()
     page.locator("input[name=login]").fill(person)
     page.locator("input[name=password]").fill("any")
     page.locator("button[type=submit]").click()
     page.locator("button[type=submit]").click()  # consent
-    page.wait_for_url(f"{HUB}/**")
+    page.wait_for_url(f"{hub}/**")
 
 
-def who(page: Page) -> dict[str, Any]:
-    return page.request.get(f"{HUB}/hub/api/user", headers={"X-XSRFToken": xsrf(page)}).json()
+def who(page: Page, hub: str = HUB) -> dict[str, Any]:
+    return page.request.get(f"{hub}/hub/api/user", headers={"X-XSRFToken": xsrf(page)}).json()
 
 
 def choices(page: Page) -> list[str]:
@@ -290,18 +343,73 @@ def page_of(browser: Any, scheme: Any, width: int) -> Iterator[Any]:
     context.close()
 
 
+def look(page: Page, name: str, scheme: str, width: int) -> None:
+    """Nothing of it is beyond the window's edge; a picture is taken."""
+    page.screenshot(path=str(REPORT / f"{name}-{scheme}-{width}.png"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_pages_are_as_drawn(browser: Any, folder: Path, scheme: Any, width: int) -> None:
     with page_of(browser, scheme, width) as page:
         page.goto(f"{HUB}/hub/login")
         assert "Authorized CMS users only." in page.inner_text("body")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=str(REPORT / f"login-{scheme}-{width}.png"))
+        assert page.evaluate("document.querySelector('main img, .text-center img').naturalWidth") == 96
+        look(page, "login", scheme, width)
         sign_in(page, "mallory")
         assert "none of the groups" in page.inner_text("body") and "admins@af.test" in page.inner_text("body")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=str(REPORT / f"refused-{scheme}-{width}.png"))
+        look(page, "refused", scheme, width)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_jupyterhub_s_own_pages_are_looked_at_too(browser: Any, folder: Path, scheme: Any, width: int) -> None:
+    with page_of(browser, scheme, width) as page:
+        sign_in(page, "root")
+        named = f"{scheme}-{width}"
+        page.goto(f"{HUB}/hub/spawn/boss/{named}")
+        page.locator("button[type=submit]").click()
+        page.wait_for_url(f"{HUB}/hub/spawn-pending/**")
+        page.get_by_text("Your server is starting up").wait_for()
+        look(page, "starting", scheme, width)
+        # That of admins is for a desk.
+        pages = {"home": "home", "tokens": "token", "missing": "nothing"} | ({"admin": "admin"} if width > 360 else {})
+        for name, path in pages.items():
+            page.goto(f"{HUB}/hub/{path}")
+            page.wait_for_load_state("networkidle")
+            look(page, name, scheme, width)
+        # The next one finds it stopped.
+        page.request.delete(f"{HUB}/hub/api/users/boss/servers/{named}", headers={"X-XSRFToken": xsrf(page)})
+
+
+def test_one_signs_in_and_out_by_keyboard_alone(context: BrowserContext) -> None:
+    page = context.new_page()
+
+    def tab_to(text: str) -> None:
+        for _ in range(30):
+            if text in page.evaluate(
+                "document.activeElement.matches('a, button') ? document.activeElement.innerText : ''"
+            ):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"{text!r} is not reached by Tab")
+
+    page.goto(f"{HUB}/hub/login?next=/hub/home")
+    tab_to("Sign in with")
+    page.keyboard.press("Enter")
+    page.locator("input[name=login]").wait_for()
+    page.keyboard.type("alice")
+    page.keyboard.press("Tab")
+    page.keyboard.type("any")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Continue").wait_for()
+    tab_to("Continue")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{HUB}/hub/home")
+    tab_to("Logout")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{PROVIDER}/session/end**")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -318,13 +426,12 @@ def test_a_server_is_chosen_by_keyboard_alone(browser: Any, folder: Path, scheme
             "17 of these could start now",
             "no room now: a start waits up to 1 minute for it",
         ]
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=str(REPORT / f"spawn-{scheme}-{width}.png"), full_page=True)
+        look(page, "spawn", scheme, width)
         assert page.evaluate("document.activeElement.value") == "usual"
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
         assert page.locator("input[name=profile]:checked").input_value() == "machine-learning"
-        page.screenshot(path=str(REPORT / f"spawn-chosen-{scheme}-{width}.png"), full_page=True)
+        look(page, "spawn-chosen", scheme, width)
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.type") == "submit"
 
@@ -335,17 +442,13 @@ def test_a_server_of_others_is_neither_shown_nor_given(context: BrowserContext) 
     page.goto(f"{HUB}/hub/spawn")
     assert choices(page) == ["usual", "small"]
     page.evaluate("document.querySelector('input[name=profile]:checked').value = 'machine-learning'")
-    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
-        page.locator("button[type=submit]").click()
-    assert posted.value.status == 403
-    assert "There is no server 'machine-learning' for you. Yours are: usual, small." in page.inner_text(
-        ".spawn-error-msg"
-    )
-    answer = page.request.post(
-        f"{HUB}/hub/api/users/alice/server", data={"profile": "machine-learning"}, headers={"X-XSRFToken": xsrf(page)}
-    )
-    assert answer.status == 403
-    assert "Yours are: usual, small." in answer.json()["message"]
+    page.locator("button[type=submit]").click()
+    page.get_by_text("There is no server 'machine-learning' for you. Yours are: usual, small.").wait_for()
+    headers = {"X-XSRFToken": xsrf(page)}
+    page.request.post(f"{HUB}/hub/api/users/alice/server", data={"profile": "machine-learning"}, headers=headers)
+    said = page.request.get(f"{HUB}/hub/api/users/alice/server/progress?_xsrf={xsrf(page)}").text()
+    assert "Yours are: usual, small." in said and '"failed": true' in said
+    assert who(page)["servers"] == {}
 
 
 @pytest.mark.parametrize(
@@ -383,6 +486,39 @@ def test_who_may_not_enter_is_told_why(context: BrowserContext, person: str, why
     assert page.url.startswith(f"{HUB}/hub/oauth_callback")
     assert why in page.inner_text("body")
     assert who(page).get("name") is None
+
+
+@pytest.mark.parametrize(("person", "name"), [("physicist", "paula@cern.test"), ("local", "lee")])
+def test_who_comes_by_cilogon_enters(context: BrowserContext, cilogon: str, person: str, name: str) -> None:
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    sign_in(page, person, cilogon)
+    assert page.url.startswith(f"{cilogon}/hub/home"), page.inner_text("body")
+    found = who(page, cilogon)
+    assert (found["name"], found["groups"]) == (name, [MEMBERS])
+    query = next(parse_qs(urlsplit(url).query) for url in asked if url.startswith(f"{PROVIDER}/auth?"))
+    assert query["selected_idp"] == [f"{CERN},{LAB}"]
+    assert query["scope"] == ["openid email profile org.cilogon.userinfo"]
+
+
+@pytest.mark.parametrize(
+    ("person", "why"),
+    [
+        ("outsider", "none of the groups"),
+        ("anybody", "does not take the identity provider"),
+        ("impostor", "does not speak for the domain"),
+        ("nameless", "did not give your eppn"),
+    ],
+)
+def test_who_comes_by_cilogon_and_may_not_enter_is_told_why(
+    context: BrowserContext, cilogon: str, person: str, why: str
+) -> None:
+    page = context.new_page()
+    sign_in(page, person, cilogon)
+    assert page.url.startswith(f"{cilogon}/hub/oauth_callback")
+    assert why in page.inner_text("body")
+    assert who(page, cilogon).get("name") is None
 
 
 def test_a_login_is_good_in_the_browser_that_began_it_only(context: BrowserContext, browser: Any) -> None:
@@ -432,6 +568,28 @@ def test_who_leaves_the_group_is_out_at_the_next_renewal(context: BrowserContext
     time.sleep(REFRESH + 1)
     page.goto(f"{HUB}/hub/home")
     assert "/hub/home" not in page.url.split("?")[0]
+
+
+def test_a_provider_that_does_not_answer_holds_up_one_page_and_ends_no_session(
+    context: BrowserContext, browser: Any, folder: Path
+) -> None:
+    first, second = context.new_page(), browser.new_context(ignore_https_errors=True).new_page()
+    sign_in(first, "alice")
+    sign_in(second, "carol")
+    time.sleep(REFRESH + 1)
+    provider = int((folder / "provider.pid").read_text())
+    os.kill(provider, signal.SIGSTOP)
+    try:
+        took = []
+        for page in (first, second):
+            began = time.monotonic()
+            page.goto(f"{HUB}/hub/home")
+            took.append(time.monotonic() - began)
+            assert page.url == f"{HUB}/hub/home"
+    finally:
+        os.kill(provider, signal.SIGCONT)
+        second.context.close()
+    assert took[0] > 5 and took[1] < REFRESH, took
 
 
 def test_log_out_ends_both_sessions(context: BrowserContext, folder: Path) -> None:

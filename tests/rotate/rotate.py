@@ -21,9 +21,8 @@ from typing import Any
 
 import requests
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from users import ROOT, Facility, Hub, HubError, end, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 CLASSES = ("certificates", "hub_cookies", "issuer_key", "macaroon_secret", "origin_secret", "pool_key", "users_key")
 USER = "rotator"
@@ -255,12 +254,12 @@ def judge_issued(found: dict[str, Any]) -> list[str]:
 class Browser:
     """Whoever is logged in by a cookie."""
 
-    def __init__(self, session: Session, password: str) -> None:
-        hub = Hub(Session(url=session.url, ca=session.ca, user=session.user))
-        if hub.refused(password):
-            raise HubError(f"Logging in at {session.url} as {session.user}: turned away")
+    def __init__(self, facility: Facility) -> None:
+        hub = Hub(facility.session(USER))
+        if hub.refused(facility.password):
+            raise HubError(f"Logging in at {facility.url} as {USER}: turned away")
         self.http: requests.Session = hub.http
-        self.url = session.url
+        self.url = facility.url
 
     def known(self) -> bool:
         answer = self.http.get(f"{self.url}/hub/home", timeout=30, allow_redirects=False)
@@ -291,25 +290,25 @@ def issued(inventory: str, state: Path, log: Path, told: tuple[str, ...]) -> str
     return f"issued = {token!r}\n"
 
 
-def rotate(name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path, Path]) -> dict[str, Any]:
+def rotate(name: str, hub: Hub, facility: Facility, paths: tuple[str, Path, Path]) -> dict[str, Any]:
     inventory, state, report = paths
     log = report / f"{name}.log"
     if name != "issuer_key":
-        return replace(name, hub, settings, paths)
+        return replace(name, hub, facility, paths)
     with issuer(hub, inventory, state, log) as told:
-        found = replace(name, hub, settings, paths, told)
+        found = replace(name, hub, facility, paths, told)
         found["issued"] = hub.run(issued(inventory, state, log, told) + ISSUED_AFTER, LIMIT)
     found["old"]["issued"] = found["issued"]["said"]
     return found
 
 
 def replace(
-    name: str, hub: Hub, settings: dict[str, str], paths: tuple[str, Path, Path], told: tuple[str, ...] = ()
+    name: str, hub: Hub, facility: Facility, paths: tuple[str, Path, Path], told: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Run the playbook, with what was good before it kept and shown after it."""
     inventory, state, report = paths
     log = report / f"{name}.log"
-    browser = Browser(hub.session, Path(settings["password_file"]).read_text(encoding="utf-8").strip())
+    browser = Browser(facility)
     if not browser.known():
         raise HubError("a cookie that was just given is not known")
     playbook(inventory, "tests/rotate/old.yml", log, rotate_step="keep", rotate_state=str(state))
@@ -343,22 +342,15 @@ def show(name: str, found: dict[str, Any], wrong: list[str]) -> None:
 def main() -> int:
     inventory, state, report = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     names = sys.argv[4:] or CLASSES
-    settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
-    hub = Hub(Session(url=settings["url"], ca=settings["ca"], user=USER))
+    facility = Facility.told(state)
+    hub = Hub(facility.session(USER))
     results: dict[str, Any] = {}
     failed = 0
     try:
-        password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
-        hub.login(password)
-        if hub.runs():
-            # What a run that was cut off has left; its cluster is in the way.
-            hub.stop(LIMIT)
-            hub.login(password)
-        hub.start(LIMIT)
-        hub.open_kernel()
+        start_fresh(hub, facility.password, LIMIT)
         began = hub.run(BEGIN, LIMIT)
         for name in names:
-            found = rotate(name, hub, settings, (inventory, state, report))
+            found = rotate(name, hub, facility, (inventory, state, report))
             wrong = judge(name, began, found)
             results[name] = found | {"wrong": wrong}
             failed += bool(wrong)
@@ -369,8 +361,7 @@ def main() -> int:
         failed += 1
     finally:
         (report / "rotate.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        if hub.session.token:
-            hub.stop(LIMIT)
+        end(hub, LIMIT)
     print(f"rotate: {len(results)} of {len(names)} classes replaced, {failed} with something wrong")
     return 1 if failed or len(results) < len(names) else 0
 

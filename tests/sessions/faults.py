@@ -140,11 +140,28 @@ def kubelet(hosts: Hosts) -> tuple[float, float]:
     return process(max(set(nodes), key=nodes.count), "kubelet", f"python3 -c '{healthy}'")(hosts)
 
 
+def release(hosts: Hosts) -> tuple[float, float]:
+    """A new version of the hub's release, of which hub and proxy start anew, and the way back to the one before."""
+    change = "hub.annotations.soak=upgraded,proxy.chp.resources.requests.cpu=20m"
+    waits = "--namespace=hub --wait --timeout=5m 2>&1"
+    script = f"""
+        export KUBECONFIG=/etc/kubernetes/admin.conf
+        chart=$(ls -d /usr/local/share/cmsaf/charts/hub-* | tail -1)
+        date +%s.%N
+        said=$(helm upgrade hub "$chart" --reuse-values --set {change} {waits} && helm rollback hub {waits}) ||
+            {{ echo "$said"; exit 1; }}
+        date +%s.%N
+    """
+    begun, over = hosts.run(CONTROL, script)
+    return float(begun), float(over)
+
+
 FAULTS = (
     Fault("hub killed", container("hub")),
     Fault("hub's pod removed", pod("hub")),
     Fault("proxy killed", container("proxy")),
     Fault("proxy's pod removed", pod("proxy")),
+    Fault("hub and proxy upgraded, and rolled back", release),
     Fault("gateway killed", process("gateway[0]", "haproxy", "ss -ltn | grep -q :443"), keeps_workers=False),
     Fault("kubelet killed", kubelet),
     Fault("API server killed", process(CONTROL, "kube-apiserver", f"{KUBECTL} get --raw /readyz")),

@@ -27,9 +27,8 @@ import requests
 from faults import FAULTS, Fault, Hosts
 from faults import USERS as NAME
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "roles/verify/files/cmsaf_verify"))
-from hub import Hub, HubError, Session  # type: ignore[import-not-found]  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from users import Facility, Hub, HubError, Session, end, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 USERS = int(os.environ.get("SOAK_USERS", "20"))
 CLUSTERS = int(os.environ.get("SOAK_CLUSTERS", str(USERS)))
@@ -100,22 +99,16 @@ class Watch(threading.Thread):
 class User:
     """One user and what he has."""
 
-    def __init__(self, name: str, settings: dict[str, str], cluster: bool) -> None:
+    def __init__(self, name: str, facility: Facility, cluster: bool) -> None:
         self.name = name
         self.cluster = cluster
-        self.hub = Hub(Session(url=settings["url"], ca=settings["ca"], user=name))
-        self.password = Path(settings["password_file"]).read_text(encoding="utf-8").strip()
+        self.hub = Hub(facility.session(name))
+        self.password = facility.password
         self.first: dict[str, Any] = {}
         self.watch: Watch | None = None
 
     def start(self) -> None:
-        self.hub.login(self.password)
-        if self.hub.runs():
-            # What a run that was cut off has left.
-            self.hub.stop(LIMIT)
-            self.hub.login(self.password)
-        self.hub.start(LIMIT, "small")
-        self.hub.open_kernel()
+        start_fresh(self.hub, self.password, LIMIT, "small")
         self.first = self.hub.run(f"given = {{'cluster': {self.cluster}}}\n{INSIDE}", LIMIT)
         self.first["started"] = self.hub.servers()[""]["started"]
 
@@ -158,9 +151,7 @@ class User:
         if self.watch:
             self.watch.over.set()
             self.watch.join(3 * PATIENCE)
-        if self.hub.session.token:
-            self.hub.stop(LIMIT)
-            self.hub.session.token = ""
+        end(self.hub, LIMIT)
 
 
 def each(users: Iterable[User], do: Callable[[User], Any], together: int = USERS) -> list[Any]:
@@ -310,13 +301,13 @@ def leave(users: list[User], hosts: Hosts) -> list[str]:
 def main() -> int:
     inventory, state, report = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     names = [name for name in os.environ.get("SOAK_FAULTS", "").split(",") if name]
-    settings = json.loads((state / "settings.json").read_text(encoding="utf-8"))
+    facility = Facility.told(state)
     hosts = Hosts(inventory)
-    users = [User(f"{NAME}{number:02}", settings, number < CLUSTERS) for number in range(USERS)]
-    outside = Hub(Session(url=settings["url"], ca=settings["ca"], user="nobody"), timeout=PATIENCE)
+    users = [User(f"{NAME}{number:02}", facility, number < CLUSTERS) for number in range(USERS)]
+    outside = Hub(facility.session("nobody"), timeout=PATIENCE)
 
     def login_page() -> str:
-        answer = outside.http.get(f"{settings['url']}/hub/login", timeout=PATIENCE, allow_redirects=False)
+        answer = outside.http.get(f"{facility.url}/hub/login", timeout=PATIENCE, allow_redirects=False)
         return "" if answer.status_code == 200 else f"{answer.status_code} {answer.reason}"
 
     page = Watch({"hub": login_page}, 1)

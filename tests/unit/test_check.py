@@ -34,6 +34,17 @@ BAD: dict[str, Any] = {
     "jupyterhub_hub_image": "registry.example.org/jupyterhub:5.3.0",
     "jupyterhub_sessions": {"named_servers": 3, "idle": 86400, "longest": 1209600},
     "gateway_maxconn": "many",
+    # Of an older release, and what took its place.
+    "xcache_origin_host": "se.example.org",
+    "xcache_origins": [
+        {
+            "name": "se",
+            "url": "root://se.example.org:1094",
+            "paths": ["/store"],
+            "authentication": "token",
+            "credential": "/etc/grid/token",
+        }
+    ],
     # Set here, read by a play on localhost.
     "site_check_execute_hosts": 3,
 }
@@ -57,6 +68,8 @@ MISTAKES = [
     r"jupyterhub_hub_image: found 'registry\.example\.org/jupyterhub:5\.3\.0', below .*\. Set jupyterhub .* or newer",
     r"jupyterhub_sessions\.longest: found 1209600 seconds\. Set at most 604800",
     r"gateway_maxconn: found a value of another type",
+    r"xcache_origin_host: found a variable that does not exist, on .*\. Write url into each of xcache_origins instead",
+    r"xcache_origins\[0\]\.authentication: found 'token', and the url is of root\. Set a url of roots or a url of",
 ]
 
 

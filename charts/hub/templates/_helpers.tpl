@@ -22,6 +22,15 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ .Values.hub.existingSecret | default "hub" }}
 {{- end }}
 
+{{/* Values are kept in the release and shown by Helm to whoever may read it; call with (list $place $values). A switch is no secret. */}}
+{{- define "hub.refuseSecrets" -}}
+{{- range $name, $value := index . 1 }}
+{{- if and (regexMatch "(?i)(secret|password|passphrase|tokens?|keys?)$" $name) (not (kindIs "bool" $value)) }}
+{{- printf "%s.%s: found a secret by its name, values are no place for one. Put it in a Secret, mount that by hub.extraVolumes and hub.extraVolumeMounts, and read it in hub.extraConfig." (index $ 0) $name | fail }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* What every container of this chart gives up. */}}
 {{- define "hub.containerSecurity" -}}
 allowPrivilegeEscalation: false

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import renewal
+from .database import commit_without_waiting
 from .errors import SettingsError
 from .hooks import Hooks
 from .profiles import TEMPLATES
@@ -49,6 +50,7 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     config.KubeSpawner.post_stop_hook = hooks.post_stop
     if hooks.settings.sessions is not None:
         config.KubeSpawner.server_token_scopes = _SERVER_SCOPES
+    show_first(config, TEMPLATES)
     if hooks.settings.profiles:
         _offer_profiles(config, hooks)
     if "proxy_class" not in config.JupyterHub:
@@ -64,6 +66,7 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     password = hooks.settings.login_password()
     if password:
         config.SharedPasswordAuthenticator.user_password = password
+    commit_without_waiting()
     # What a hub has imported by now is a quarter of a million objects, which stay. To look at all of them again in every
     # full collection takes a tenth of a second, in which nobody is served.
     gc.freeze()
@@ -78,4 +81,3 @@ def _offer_profiles(config: Any, hooks: Hooks) -> None:
         )
     config.KubeSpawner.profile_list = hooks.profile_list
     config.KubeSpawner.options_form = hooks.options_form
-    show_first(config, TEMPLATES)

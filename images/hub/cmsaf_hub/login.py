@@ -36,6 +36,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _IDENTITY, _SINCE = "cmsaf_identity", "cmsaf_since"
 # Seconds; what else is asked for in the same moment need not ask the provider again.
 _JUST_NOW = 30.0
+# Seconds in which a provider that has not answered is not asked for anybody: each question would hold up a page for ten.
+_AWAY = 30.0
 
 
 class _Login:
@@ -46,6 +48,7 @@ class _Login:
         self._endpoints: dict[str, Any] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._checked: dict[str, float] = {}
+        self._away_until = 0.0
 
     async def discover(self) -> dict[str, Any]:
         """Learn the provider's addresses when they are needed first: a hub starts without it."""
@@ -133,6 +136,7 @@ class _Login:
                 f"The name {model['name']} belongs to another identity here. If you changed your identity provider,"
                 " ask the facility's administrators to move your name."
             )
+        self._checked[model["name"]] = time.monotonic()
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **options: Any) -> Any:
@@ -152,6 +156,8 @@ class _Login:
         if not before.get("refresh_token"):
             # Nothing to renew with: the session lasts as long as the site lets it, then he logs in again.
             return young
+        if time.monotonic() < self._away_until:
+            return young
         try:
             model = await super().refresh_user(user, handler)
         except web.HTTPError as problem:
@@ -162,6 +168,7 @@ class _Login:
         except (HTTPClientError, OSError) as problem:
             # The provider is away; who was good a while ago is good until his session ends.
             self.log.warning("Renewal of %s: the provider does not answer (%s)", user.name, problem)
+            self._away_until = time.monotonic() + min(_AWAY, self.settings.refresh_every.total_seconds())
             return young
         if not isinstance(model, dict):
             return False

@@ -8,11 +8,14 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_hub import NAMES
 from traitlets.config import Config
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "hub"
@@ -99,13 +102,103 @@ def test_wrong_values_are_refused(tmp_path: Path, change: dict[str, Any]) -> Non
 
 @needs_helm
 def test_secret_is_given_or_made(tmp_path: Path) -> None:
-    made = render(tmp_path, {})["Secret", "hub"]["data"]
-    assert {len(value) for value in made.values()} == {88}
+    made = render(tmp_path, {})["Secret", "hub"]
+    assert {len(value) for value in made["data"].values()} == {88}
+    assert made["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     given = render(tmp_path, {"hub": {"existingSecret": "mine"}})
     assert ("Secret", "hub") not in given
     pod = given["Deployment", "hub"]["spec"]["template"]["spec"]
     names = [item["secret"]["secretName"] for item in pod["volumes"] if "secret" in item]
     assert names == ["mine"]
+
+
+@needs_helm
+def test_an_upgrade_is_the_same_however_often_it_is_rendered(tmp_path: Path) -> None:
+    """As those render it who compare it with what runs, without asking the cluster."""
+    first, second = (helm(tmp_path, ["template", "hub", "--is-upgrade"], IMAGES) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    assert "kind: Secret" not in first.stdout and "name: hub-db-dir" in first.stdout
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """An API server with a namespace's own account, and its Secret if `kept`."""
+
+    kept = False
+
+    def do_GET(self) -> None:
+        kinds = [("ServiceAccount", "serviceaccounts"), ("Secret", "secrets")]
+        found: dict[str, Any] = {
+            "/version": {"major": "1", "minor": "36", "gitVersion": "v1.36.0"},
+            "/api": {"kind": "APIVersions", "versions": ["v1"]},
+            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+            "/api/v1": {
+                "kind": "APIResourceList",
+                "groupVersion": "v1",
+                "resources": [{"name": many, "kind": one, "namespaced": True, "verbs": ["get"]} for one, many in kinds],
+            },
+            "/api/v1/namespaces/hub/serviceaccounts/default": named("ServiceAccount", "default"),
+        }
+        if self.kept:
+            found["/api/v1/namespaces/hub/secrets/hub"] = named("Secret", "hub")
+        path = self.path.partition("?")[0]
+        missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+        body = json.dumps(found.get(path, missing)).encode()
+        self.send_response(200 if path in found else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+def named(kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "hub"}}
+
+
+@needs_helm
+@pytest.mark.parametrize(("kept", "verb", "made"), [
+    (False, [], True), (True, [], False), (False, ["--is-upgrade"], True), (True, ["--is-upgrade"], False)
+])  # fmt: skip
+def test_the_secret_of_the_cluster_is_left(tmp_path: Path, kept: bool, verb: list[str], made: bool) -> None:
+    """Made at the first installation, and by whoever lost it; what is there is not touched."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Its", (Cluster,), {"kept": kept}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        place = ["--dry-run=server", "--kube-apiserver", f"http://127.0.0.1:{server.server_address[1]}"]
+        answer = helm(tmp_path, ["template", "hub", *place, *verb], IMAGES)
+    finally:
+        server.shutdown()
+    assert answer.returncode == 0, answer.stderr
+    assert ("kind: Secret" in answer.stdout) == made
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"config": {"GitHubOAuthenticator": {"client_secret": "x"}}}, "hub.config.GitHubOAuthenticator.client_secret"),
+        ({"config": {"CryptKeeper": {"keys": ["x"]}}}, "hub.config.CryptKeeper.keys"),
+        ({"config": {"DummyAuthenticator": {"password": "x"}}}, "hub.config.DummyAuthenticator.password"),
+        ({"extraEnv": {"OAUTH_CLIENT_SECRET": "x"}}, "hub.extraEnv.OAUTH_CLIENT_SECRET"),
+    ],
+)
+def test_secrets_are_no_values(tmp_path: Path, change: dict[str, Any], place: str) -> None:
+    answer = helm(tmp_path, ["template", "hub"], merged(IMAGES, {"hub": change}))
+    assert answer.returncode != 0
+    assert f"{place}: found a secret by its name" in answer.stderr
+
+
+@needs_helm
+def test_what_only_sounds_like_a_secret_is_taken(tmp_path: Path) -> None:
+    config = {"JupyterHub": {"trust_user_provided_tokens": True}, "OAuthenticator": {"token_url": "https://l.test/t"}}
+    render(tmp_path, {"hub": {"config": config, "extraEnv": {"SSL_KEY_FILE": "/k"}}})
+
+
+def test_the_inventory_s_check_knows_secrets_by_the_same_names() -> None:
+    assert f'regexMatch "{NAMES}"' in (CHART / "templates/_helpers.tpl").read_text()
 
 
 @needs_helm
@@ -192,3 +285,19 @@ def test_schema_knows_every_value() -> None:
             compare(f"{name}.{key}", inner, value[key])
 
     compare("values", schema, values)
+
+
+def test_every_value_is_one_of_zero_to_jupyterhub_s() -> None:
+    known = json.loads((Path(__file__).parent / "z2jh-4.4.0.json").read_text())["keys"]
+    names = {name.removesuffix(".*") for name in known}
+    free = tuple(f"{name.removesuffix('*')}" for name in known if name.endswith(".*"))
+
+    def others(rule: dict[str, Any], place: str) -> list[str]:
+        found = []
+        for name, inner in rule.get("properties", {}).items():
+            path = f"{place}{name}"
+            found += [] if path in names or path.startswith(free) else [path]
+            found += others(inner, f"{path}.")
+        return found
+
+    assert others(json.loads((CHART / "values.schema.json").read_text()), "") == []

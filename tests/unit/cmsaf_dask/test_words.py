@@ -96,7 +96,7 @@ MATCHES = {
     "clauses": [],
     "request": {"Memory": 4096},
     "largest": {"Memory": 2048},
-    "cycles": [{"LastNegotiationCyclePeriod0": 58, "LastNegotiationCycleDuration0": 2}],
+    "cycle": 60.0,
     "shares": [],
 }
 

@@ -184,6 +184,6 @@ def test_certificates_last_as_long_as_their_roles_have_them_made() -> None:
     client = (ROOT / "roles/jupyterhub/tasks/client.yml").read_text(encoding="utf-8")
     (hub,) = re.findall(r"pki_lifetime: (\d+)", client)
     assert {one["name"]: one["days"] for one in VARS["_rotate_certificates"]} == {
-        **dict.fromkeys(("mirror", "gateway", "token-service", "origin", "xcache"), usual),
+        **dict.fromkeys(("mirror", "gateway", "token-service", "origin", "xcache", "xcache-redirector"), usual),
         "hub-client": int(hub),
     }

@@ -314,6 +314,15 @@ def authentications(pool: Pool) -> Iterator[Case]:
             partial(ask, wire.proof(pool.token(header=pool.header(alg="HS512")), alice), offer),
             GIVEN,
         )
+        # Daemons look at no more of the claims than exp, sub and scope: docs/secrets.md.
+        later = int(time.time()) + HOUR
+        for name, claims in {
+            "taken: not before an hour from now": pool.claims(nbf=later, exp=later + HOUR),
+            "taken: issued in an hour": pool.claims(iat=later, exp=later + HOUR),
+            "taken: of another issuer, by the key": pool.claims(iss="elsewhere.test"),
+            "taken: without an end": pool.claims(exp=None),
+        }.items():
+            yield Case(f"{where}: {name}", partial(ask, wire.proof(pool.token(claims), alice), offer), GIVEN)
         for name, (token, said) in tokens(pool).items():
             fault = name.startswith("algorithm:") and token.endswith(".") and name != "algorithm: not named"
             yield Case(

@@ -42,6 +42,8 @@ class Server:
     host: str
     port: int
     ca: str
+    # Where it is, for who does not find it by its name.
+    address: str = ""
 
 
 class Session:
@@ -50,7 +52,7 @@ class Session:
     def __init__(self, server: Server, credential: bytes | None, *, protocol: bytes = b"ztn", tls: bool = True) -> None:
         self.where = "login"
         try:
-            self.stream: Any = socket.create_connection((server.host, server.port), timeout=TIMEOUT)
+            self.stream: Any = socket.create_connection((server.address or server.host, server.port), timeout=TIMEOUT)
             self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._begin(server, tls)
             user = struct.pack("!i8sBBBB", os.getpid() & 0x7FFFFFFF, b"matrix\0\0", 0, 0, 5, 0)

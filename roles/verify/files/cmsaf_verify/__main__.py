@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import causes
 import cells
 import checks
 import report
@@ -134,6 +135,13 @@ def judge(state: State) -> None:
     state["passed"] = all(outcome.passed for outcome in outcomes if outcome.key not in left_out)
 
 
+def cause(state: State) -> None:
+    """Say what keeps data from coming, by what the caches' side shows (standard input)."""
+    seen = causes.Seen(said=state["first_failed"]["found"], **json.load(sys.stdin))
+    found = causes.find(seen)
+    state["cause"] = asdict(found) if found else None
+
+
 def write(state: State) -> None:
     """Write both reports, with the log lines of the service that failed (standard input)."""
     state["log"] = sys.stdin.read()
@@ -152,6 +160,7 @@ STEPS: dict[str, Callable[[State], None]] = {
     "finish": finish,
     "note": note,
     "judge": judge,
+    "cause": cause,
     "report": write,
 }
 

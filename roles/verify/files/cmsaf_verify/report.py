@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["as_html", "as_json"]
 
-KEPT = ("began", "first_failed", "stages", "arrived", "present", "cluster", "origin_bytes", "kernel")
+KEPT = ("began", "first_failed", "cause", "stages", "arrived", "present", "cluster", "origin_bytes", "kernel")
 RUNS = {
     "first": "In the server, first reading",
     "again": "In the server, from the cache",
@@ -106,6 +106,10 @@ def _failure(state: Mapping[str, Any]) -> str:
     service = failed["service"].replace("_", " ")
     text = f'<p class="bad">First link that failed: <b>{_text(failed["title"])}</b> ({_text(service)}).</p>'
     text += f"<p>Attempted: {_text(failed['attempted'])}. Found: {_text(failed['found'])}</p>"
+    cause = state.get("cause")
+    if cause:
+        text += f'<p class="bad">What it is: <b>{_text(cause["title"])}.</b></p>'
+        text += f"<p>{_text(cause['fix'])}</p><p>Seen by: {_text(cause['seen'])}</p>"
     if state.get("log"):
         text += f"<h2>Last lines of the {_text(service)}'s log</h2><pre>{_text(state['log'].strip())}</pre>"
     return text

@@ -18,6 +18,8 @@ from cmsaf_hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "jupyterhub"
+# Names of the values that Zero to JupyterHub's chart documents; below one that ends in * is what a site likes.
+Z2JH = set(json.loads((ROOT / "tests/unit/charts/z2jh-4.4.0.json").read_text())["keys"])
 # What comes of other roles, and of the tasks before.
 SITE = {
     "facility_name": "af",
@@ -147,3 +149,63 @@ def test_a_cache_that_takes_no_macaroons_of_ours(tmp_path: Path) -> None:
     assert Settings.from_values(found["custom"]["cmsaf"]).cache is None
     assert "BEARER_TOKEN_FILE" not in found["singleuser"]["extraEnv"]
     assert found["singleuser"]["extraEnv"]["XCACHE_PORT"] == "1094"
+
+
+def doors(values: dict[str, Any], name: str) -> list[list[tuple[int, int]]]:
+    """The ports that users' pods may reach by a rule for nodes' addresses, or for pods of other namespaces."""
+    rules = values["singleuser"]["networkPolicy"]["egress"]
+    return [
+        [(one["port"], one["endPort"]) for one in rule["ports"]]
+        for rule in rules
+        if "ports" in rule and name in rule["to"][0]
+    ]
+
+
+def test_caches_of_our_own_are_reached_at_all_of_their_ports(tmp_path: Path) -> None:
+    alone, redirected = tmp_path / "alone", tmp_path / "redirected"
+    for path in (alone, redirected):
+        path.mkdir()
+    cache = {"_jupyterhub_cache_hosts": ["localhost"], "jupyterhub_xcache": {"path": "/"}}
+    found = render(alone, **cache)
+    settings = Settings.from_values(found["custom"]["cmsaf"])
+    assert settings.cache is not None and settings.cache.path == "/"
+    assert [(1094, 1094)] in doors(found, "ipBlock") and doors(found, "namespaceSelector") == [[(1094, 1094)]]
+    assert [(1095, 1095)] not in doors(found, "ipBlock")
+    lonely = found
+    found = render(redirected, **cache, _jupyterhub_redirectors=["localhost"], _jupyterhub_origins=3)
+    assert [(1094, 1094)] in doors(found, "ipBlock") and [(1095, 1100)] in doors(found, "ipBlock")
+    assert doors(found, "namespaceSelector") == [[(1094, 1094), (1095, 1100)]]
+    # A cache that is lost is given up within seconds where another one can be had, and waited for where it cannot.
+    assert found["singleuser"]["extraEnv"]["XRD_CONNECTIONRETRY"] == "3"
+    assert "XRD_CONNECTIONRETRY" not in lonely["singleuser"]["extraEnv"]
+
+
+def unknown(values: dict[str, Any], place: str = "") -> list[str]:
+    """Names of values that Zero to JupyterHub's chart does not document."""
+    found = []
+    for name, value in values.items():
+        path = f"{place}{name}"
+        if f"{path}.*" in Z2JH:
+            continue
+        if path not in Z2JH:
+            found.append(path)
+        elif isinstance(value, dict):
+            found += unknown(value, f"{path}.")
+    return found
+
+
+@pytest.mark.parametrize("chart", ["", "jupyterhub/jupyterhub"])
+def test_zero_to_jupyterhub_s_chart_takes_them_all(tmp_path: Path, chart: str) -> None:
+    values = render(tmp_path, jupyterhub_chart=chart, jupyterhub_shared=[{"name": "higgs", "claim": "projects"}])
+    assert unknown({name: value for name, value in values.items() if name != "images"}) == []
+    assert unknown({"hub": {"imag": 1, "db": {"pvcs": 1}}, "custom": {"cmsaf": 1}}) == ["hub.imag", "hub.db.pvcs"]
+
+
+def test_zero_to_jupyterhub_s_chart_starts_nothing_that_is_not_the_facility_s(tmp_path: Path) -> None:
+    values = render(tmp_path, jupyterhub_chart="jupyterhub/jupyterhub")
+    assert values["singleuser"]["cloudMetadata"] == {"blockWithIptables": False}
+    assert not any(one["enabled"] for part in ("prePuller", "scheduling") for one in values[part].values())
+    # All that this chart would let users' pods reach by itself, but for the cluster's DNS.
+    assert values["singleuser"]["networkPolicy"]["egressAllowRules"] == dict.fromkeys(
+        ("nonPrivateIPs", "privateIPs", "dnsPortsCloudMetadataServer", "dnsPortsPrivateIPs"), False
+    )

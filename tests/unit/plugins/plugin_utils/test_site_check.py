@@ -24,6 +24,7 @@ GROUPS = {
     "condor_access_point": ["m1"],
     "condor_execute": ["e1"],
     "xcache": ["w1"],
+    "origin": ["g1"],
     "mirror": ["x1"],
 }
 FACILITY = {
@@ -57,14 +58,23 @@ DEFAULTS = {
     "rook_pools": [{"name": "b", "kind": "block", "storage_class": "rook-block"}],
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
-    "xcache_path": "/store",
+    "xcache_origins": [
+        {
+            "name": "facility",
+            "url": "roots://origin.{{ facility_domain }}:1094",
+            "paths": ["/store"],
+            "authentication": "macaroon",
+        }
+    ],
     "xcache_port": 1094,
+    "xcache_server_port": 1095,
     "xcache_issuers": [],
     "xcache_https_port": 0,
     "xcache_metrics_port": 9931,
     "xcache_metrics_scrapers": [],
-    "xcache_origin_port": 1094,
+    "xcache_redirector_metrics_port": 9930,
     "xcache_origin_metrics_port": 9932,
+    "jupyterhub_xcache": {},
 }
 KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
@@ -116,12 +126,62 @@ def group(name: str, *hosts: str) -> Callable[[Site], None]:
     return lambda site: site.groups.update({name: list(hosts)})
 
 
-def origin_beside_cache(**variables: Any) -> Callable[[Site], None]:
+def changes(*those: Callable[[Site], None]) -> Callable[[Site], None]:
     def change(site: Site) -> None:
-        group("origin", *site.hosts("xcache"))(site)
-        everywhere(**variables)(site)
+        for one in those:
+            one(site)
 
     return change
+
+
+OWN = {"name": "own", "url": "roots://origin.af.test:1094", "paths": ["/store"], "authentication": "macaroon"}
+FEDERATION = {
+    "name": "federation",
+    "url": "root://xrootd.example.org:1094",
+    "paths": ["/store"],
+    "authentication": "x509",
+    "credential": "/etc/grid/proxy",
+    "certificates": "/etc/grid-security/certificates",
+}
+STORAGE = {
+    "name": "storage",
+    "url": "roots://se.example.org:1094",
+    "paths": ["/store"],
+    "authentication": "token",
+    "credential": "/etc/grid/token",
+}
+PUBLIC = {"name": "osdf", "url": "https://osdf.example.org:8443", "paths": ["/ospool"], "authentication": "none"}
+REDIRECTED = group("xcache_redirector", "w1")
+
+
+def origin(kind: dict[str, Any], **change: Any) -> Callable[[Site], None]:
+    """A site whose only origin is of this kind, changed."""
+    own = change.get("authentication", kind["authentication"]) == "macaroon"
+    return changes(everywhere(xcache_origins=[{**kind, **change}]), group("origin", *(["g1"] if own else [])))
+
+
+def origin_without(kind: dict[str, Any], key: str) -> Callable[[Site], None]:
+    return changes(origin(kind), everywhere(xcache_origins=[{k: v for k, v in kind.items() if k != key}]))
+
+
+def origins(*those: dict[str, Any]) -> Callable[[Site], None]:
+    return changes(REDIRECTED, everywhere(xcache_origins=list(those)))
+
+
+def many_caches(site: Site) -> None:
+    hosts = [f"n{number}" for number in range(65)]
+    for number, host in enumerate(hosts):
+        site.values[host] = {**site.values["w1"], "ansible_host": f"10.1.0.{100 + number}"}
+    changes(REDIRECTED, group("xcache", *hosts), group("kube_worker", "g1", "w1", *hosts))(site)
+
+
+def beside_cache(**variables: Any) -> Callable[[Site], None]:
+    """The facility's own origin on the cache's node."""
+    return changes(group("origin", "w1"), origin_of_port(2094), everywhere(**variables))
+
+
+def origin_of_port(port: int) -> Callable[[Site], None]:
+    return everywhere(xcache_origins=[{**OWN, "url": f"roots://origin.af.test:{port}"}])
 
 
 def no_mirror(**variables: Any) -> Callable[[Site], None]:
@@ -207,18 +267,175 @@ BAD = [
         everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other"}]),
         "xcache_issuers: found url 'https://cms-auth.web.cern.ch/' 2 times. Write each issuer once",
     ),
-    (everywhere(xcache_https_port=1094), "xcache_https_port: found 1094. Set a free port"),
-    (everywhere(xcache_metrics_port=1094), "xcache_metrics_port: found 1094. Set a free port"),
+    (everywhere(xcache_https_port=1094), "xcache_https_port: found 1094, as xcache_port, and w1 has both. Set another"),
+    (everywhere(xcache_https_port=65536), "xcache_https_port: found 65536. Set a free port"),
+    (everywhere(xcache_metrics_port=1094), "xcache_metrics_port: found 1094, as xcache_port, and w1 has both"),
     (everywhere(xcache_metrics_port=0), "xcache_metrics_port: found 0. Set a free port"),
-    (origin_beside_cache(xcache_origin_metrics_port=1094), "xcache_origin_metrics_port: found 1094. Set"),
     (
         everywhere(xcache_metrics_scrapers=["10.1.0.5/24"]),
         "xcache_metrics_scrapers: found '10.1.0.5/24': 10.1.0.5/24 has host",
     ),
     (
-        origin_beside_cache(xcache_origin_metrics_port=9931),
-        "xcache_origin_metrics_port: found 9931, as xcache_metrics_port, and w1 runs both",
+        beside_cache(xcache_origin_metrics_port=9931),
+        "xcache_metrics_port: found 9931, as xcache_origin_metrics_port, and w1 has both. Set another port",
     ),
+    (
+        changes(beside_cache(), origin_of_port(1094)),
+        "xcache_port: found 1094, as xcache_origins[0].url, and w1 has both. Set another port",
+    ),
+    *[
+        (origin_without(OWN, key), f"xcache_origins[0].{key}: found nothing. Set it")
+        for key in ("name", "url", "paths")
+    ],
+    (origin_without(PUBLIC, "authentication"), "xcache_origins[0].authentication: found nothing. Set it"),
+    (everywhere(xcache_origins=[]), "xcache_origins: found an empty list. Write the origins"),
+    (everywhere(xcache_origins=["roots://a.test:1094"]), "xcache_origins[0]: found 'roots://a.test:1094'. Write name"),
+    *[
+        (origin(OWN, name=name), f"xcache_origins[0].name: found {name!r}. Set at most 24 lower-case")
+        for name in ("Own", "own_1", "-own", "own-", "", "a" * 25, "own\npss.origin", 7)
+    ],
+    *[
+        (origin(OWN, url=url), f"xcache_origins[0].url: found {url!r}. Set roots://host:port")
+        for url in (
+            "origin.af.test:1094",
+            "roots://origin.af.test",
+            "roots://origin.af.test:1094/",
+            "roots://origin.af.test:1094//store",
+            "roots://origin.af.test:0",
+            "roots://origin.af.test:65536",
+            "http://origin.af.test:80",
+            "roots://a b:1094",
+            "roots://origin.af.test:1094\nofs.authorize 0",
+        )
+    ],
+    *[
+        (origin(OWN, paths=[path]), f"xcache_origins[0].paths: found {path!r}. Set absolute paths")
+        for path in ("store", "/store/", "/store//x", "/a/../b", "/", "/a b", "/store\nall.role none", 7)
+    ],
+    (origin(OWN, paths=[]), "xcache_origins[0].paths: found []. Write a list that is not empty"),
+    (origin(OWN, paths="/store"), "xcache_origins[0].paths: found '/store'. Write a list"),
+    (origin(OWN, paths=["/store/a", "/store/b"]), "xcache_origins[0].paths: found 2 of them. Set one, above all"),
+    (origin(OWN, pem="x"), "xcache_origins[0].pem: found 'x'. Remove it: known are name, url, paths"),
+    (
+        origin(PUBLIC, authentication="password", paths=["/store"]),
+        "xcache_origins[0].authentication: found 'password'. Set macaroon, token, x509, none",
+    ),
+    (origin_without(STORAGE, "credential"), "xcache_origins[0].credential: found nothing. Set the file on the nodes"),
+    (
+        origin_without(FEDERATION, "credential"),
+        "xcache_origins[0].credential: found nothing. Set the file on the nodes",
+    ),
+    (
+        origin_without(FEDERATION, "certificates"),
+        "xcache_origins[0].certificates: found nothing. Set the folder of the grid's authorities",
+    ),
+    (origin(STORAGE, credential="token"), "xcache_origins[0].credential: found 'token'. Set the whole path of a file"),
+    (
+        origin(STORAGE, credential="/token"),
+        "xcache_origins[0].credential: found '/token'. Set the whole path of a file",
+    ),
+    (
+        origin(FEDERATION, certificates="certs/"),
+        "xcache_origins[0].certificates: found 'certs/'. Set the whole path of a folder",
+    ),
+    (
+        origin(OWN, credential="/etc/x/y"),
+        "xcache_origins[0].credential: found '/etc/x/y'. Remove it: with macaroon there",
+    ),
+    (
+        origin(OWN, certificates="/etc/x"),
+        "xcache_origins[0].certificates: found '/etc/x'. Remove it: the facility's own",
+    ),
+    (
+        origin(PUBLIC, url="pelican://osg-htc.org:443"),
+        "xcache_origins[0].url: found 'pelican://osg-htc.org:443'. Set https://host:port of its director or origin: XRootD's",
+    ),
+    (
+        origin(STORAGE, url="root://se.example.org:1094"),
+        "xcache_origins[0].authentication: found 'token', and the url is of root. Set a url of roots or a url of https, or "
+        "authentication to x509 or none: it goes by TLS alone",
+    ),
+    (
+        origin(OWN, url="https://se.example.org:443"),
+        "xcache_origins[0].authentication: found 'macaroon', and the url is of https. Set a url of roots, or authentication "
+        "to token or x509 or none: the role makes a macaroon for the facility's own origin alone",
+    ),
+    (
+        origins(OWN, {**PUBLIC, "name": "own", "paths": ["/store"]}),
+        "xcache_origins: found name 'own' 2 times. Give each origin a name of its own",
+    ),
+    (
+        origins(OWN, {**OWN, "name": "other"}),
+        "xcache_origins[1].authentication: found 'macaroon' once more. The facility's own origin",
+    ),
+    (
+        group("origin"),
+        "group origin: found 0 hosts. Put at least 1 into it, or set another authentication than macaroon",
+    ),
+    (
+        everywhere(xcache_origins=[STORAGE]),
+        "xcache_origins: found no origin with authentication macaroon. Write the facility's own origin, or take",
+    ),
+    (
+        everywhere(xcache_origins=[OWN, STORAGE]),
+        "xcache_origins: found 2 origins, but no host in group xcache_redirector. Put at least 1 into it",
+    ),
+    (
+        origins(OWN, PUBLIC),
+        "xcache_origins: found the path /ospool, but users' macaroons are good for /store and what is below it. Set path",
+    ),
+    (
+        changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/osp"})),
+        "xcache_origins: found the path /store, but users' macaroons are good for /osp and what is below it. Set path",
+    ),
+    (
+        changes(REDIRECTED, group("xcache_redirector", "m1")),
+        "group xcache_redirector: found m1, which is not in kube_w",
+    ),
+    (
+        changes(REDIRECTED, everywhere(xcache_https_port=8443)),
+        "xcache_https_port: found 8443, and there are hosts in xcache_redirector. Set 0",
+    ),
+    (
+        changes(REDIRECTED, everywhere(xcache_server_port=1094)),
+        "xcache_server_port: found 1094, as xcache_port, and w1 has both. Set another port",
+    ),
+    (
+        changes(REDIRECTED, everywhere(xcache_server_port=3121)),
+        "xcache_server_port: found 3121, as group xcache_redirector, and w1 has both. Set another port",
+    ),
+    (
+        changes(origins(OWN, STORAGE), everywhere(xcache_metrics_port=9929)),
+        "xcache_metrics_port: found 9930, as xcache_redirector_metrics_port, and w1 has both. Set another port",
+    ),
+    (
+        changes(REDIRECTED, on("w1", ansible_host="w1.af.test")),
+        "ansible_host: found 'w1.af.test' of w1. Set its address: redirectors",
+    ),
+    (
+        changes(REDIRECTED, everywhere(jupyterhub_xcache={"host": "x.test"}), group("xcache"), group("origin")),
+        "group xcache_redirector: found w1, but no host in xcache. Add caches, or take it out",
+    ),
+    (many_caches, "group xcache: found 65 hosts. Take some away: a redirector keeps count of 64"),
+    (
+        origins(OWN, *({**STORAGE, "name": f"storage-{number}"} for number in range(4))),
+        "xcache_origins: found 5 origins. Take some away: XRootD sends readers on to 4",
+    ),
+    (
+        origins(OWN, {**STORAGE, "paths": ["/store/group/exampledata"]}),
+        "xcache_origins: found the path /store/group/exampledata of 24 characters, beside another origin. Set 20 at most",
+    ),
+    (
+        group("xcache_redirectors", "w1"),
+        "group xcache_redirectors: found 1 host. Call it xcache_redirector: nobody looks",
+    ),
+    *[
+        (
+            on("w1", **{name: 1}),
+            f"{name}: found a variable that does not exist, on w1. Write {instead} into each of xca",
+        )
+        for name, instead in {"xcache_origin_host": "url", "xcache_origin_port": "url", "xcache_path": "paths"}.items()
+    ],
     (everywhere(xcache_metrics_scrapers=["prometheus"]), "xcache_metrics_scrapers: found 'prometheus'"),
     (group("gateway"), "group gateway: found 0 hosts. Put at least 1 into it"),
     (group("authority", "c1", "w1"), "group authority: found 2 hosts. Put exactly 1 into it"),
@@ -311,6 +528,14 @@ BAD = [
     (on("c1", jupyterhub_token_service="https://m1:99999"), "jupyterhub_token_service: found 'https://m1:99999'. Set"),
     (on("c1", jupyterhub_token_service="https://m1:9620/v1"), "jupyterhub_token_service: found 'https://m1:9620/v1'."),
     (on("c1", jupyterhub_token_service=""), "jupyterhub_token_service: found ''. Set https://host:port"),
+    (
+        everywhere(jupyterhub_values={"hub": {"config": {"GitHubOAuthenticator": {"client_secret": "x"}}}}),
+        "jupyterhub_values.hub.config.GitHubOAuthenticator.client_secret: found a secret by its name, and the values",
+    ),
+    (
+        everywhere(jupyterhub_values={"hub": {"extraEnv": {"OAUTH_CLIENT_SECRET": "x"}}}),
+        "jupyterhub_values.hub.extraEnv.OAUTH_CLIENT_SECRET: found a secret by its name",
+    ),
     (everywhere(jupyterhub_login={**LOGIN, "client_id": ""}), "jupyterhub_login.client_id: found nothing. Set what"),
     (everywhere(jupyterhub_login={**LOGIN, "issuer": ""}), "jupyterhub_login.issuer: found ''. Set the provider's"),
     (everywhere(jupyterhub_login={**LOGIN, "issuer": "http://l.test"}), "jupyterhub_login.issuer: found 'http://l.te"),
@@ -438,7 +663,23 @@ GOOD = [
     everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other", "url": "https://other.test:9443/a"}]),
     everywhere(xcache_https_port=8443),
     everywhere(xcache_metrics_port=9932),
-    origin_beside_cache(),
+    beside_cache(),
+    REDIRECTED,
+    changes(REDIRECTED, on("g1", ansible_host="g1.af.test")),
+    origin(PUBLIC, paths=["/store"]),
+    origin(PUBLIC, url="root://xrootd.example.org:1094", paths=["/store/mc", "/store/data"]),
+    origin(FEDERATION),
+    origin(
+        {key: value for key, value in FEDERATION.items() if key != "certificates"}, url="https://se.example.org:443"
+    ),
+    origin(STORAGE),
+    origin(STORAGE, url="https://se.example.org:443"),
+    origin(STORAGE, certificates="/etc/grid-security/certificates"),
+    origins(OWN, FEDERATION, STORAGE, {**PUBLIC, "paths": ["/store/osdf"]}),
+    origin(STORAGE, paths=["/store/group/exampledata"]),
+    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/"})),
+    changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"sitename": ""})),
+    changes(group("xcache"), group("origin"), everywhere(jupyterhub_xcache={"host": "xcache.example.org"})),
     everywhere(xcache_metrics_scrapers=["10.1.0.5", "10.2.0.0/16", "fd00::/8"]),
     everywhere(xcache_image="r.test:5000/xrootd:v6.2.0"),
     everywhere(xcache_image=f"r.test/xrootd@sha256:{SUM}"),

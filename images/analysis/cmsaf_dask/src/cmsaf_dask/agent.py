@@ -25,8 +25,7 @@ DEFAULTS = {
 }
 
 
-# What the negotiator tells of its cycles, and of users' and groups' shares.
-CYCLE = ["LastNegotiationCycleEnd0", "LastNegotiationCycleDuration0", "LastNegotiationCyclePeriod0", "MyCurrentTime"]
+# What the negotiator tells of users' and groups' shares.
 SHARE = ["Name", "AccountingGroup", "IsAccountingGroup", "ResourcesUsed", "ConfigQuota", "EffectiveQuota", "Priority"]
 
 
@@ -107,10 +106,14 @@ class Agent:
         """One job against all slots, and how its owner stands with the negotiator."""
         jobs = self.schedd.query(constraint=f"ClusterId == {cluster} && ProcId == {proc}")
         found: dict[str, Any] = analysis.analyze(jobs[0], self._slots([])) if jobs else {}
-        kind = self.condor.AdType
-        found["cycles"] = [self._plain(ad) for ad in self._collector().query(kind.Negotiator, projection=CYCLE)]
-        found["shares"] = [self._plain(ad) for ad in self._collector().query(kind.Accounting, projection=SHARE)]
+        shares = self._collector().query(self.condor.AdType.Accounting, projection=SHARE)
+        found["cycle"], found["shares"] = self.cycle(), [self._plain(ad) for ad in shares]
         return found
+
+    def cycle(self) -> float:
+        """Seconds of a negotiation cycle."""
+        ads = self._collector().query(self.condor.AdType.Negotiator, projection=[analysis.CYCLE])
+        return analysis.cycle(self._plain(ad) for ad in ads)
 
     def complaint(self) -> str | None:
         """What is wrong with this session's tokens."""

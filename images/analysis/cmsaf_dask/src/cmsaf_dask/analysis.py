@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["analyze", "clauses", "room"]
+__all__ = ["CYCLE", "CYCLES", "analyze", "clauses", "cycle", "room"]
 
 RESOURCES = ("Cpus", "Memory", "Disk")
+# What the negotiator tells of its last cycle: seconds from the end of the one before to its own.
+CYCLE = "LastNegotiationCyclePeriod0"
+# A job is looked at in every cycle; one that has waited for two was looked at.
+CYCLES = 2
 SLOT_PROJECTION = ["Machine", "HasDocker", *(f"TotalSlot{name}" for name in RESOURCES), *RESOURCES]
 
 
@@ -69,6 +73,15 @@ def _outside_strings(text: str) -> Iterator[tuple[int, int]]:
 def _number(ad: Mapping[str, Any], name: str) -> float:
     value = ad.get(name)
     return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def cycle(negotiators: Iterable[Mapping[str, Any]]) -> float:
+    """Seconds from one look at all jobs to the next, of the slowest negotiator; nothing where none says so.
+
+    >>> cycle([{"LastNegotiationCyclePeriod0": 300}, {}])
+    300.0
+    """
+    return max((_number(ad, CYCLE) for ad in negotiators), default=0.0)
 
 
 def room(slots: Iterable[Mapping[str, Any]], request: Mapping[str, float], docker: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ __all__ = ["HTCondorCluster", "HTCondorJob", "load_defaults"]
 
 logger = logging.getLogger(__name__)
 
-PASSED_ON = ("XCACHE_HOST", "XCACHE_PORT", "XCACHE_AUTHZ")
+PASSED_ON = ("XCACHE_HOST", "XCACHE_PORT", "XCACHE_AUTHZ", "XRD_CONNECTIONRETRY")
 DEFAULTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "cmsaf.yaml").read_text())["jobqueue"]["cmsaf"]
 
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmsaf_dask import output, words
+from cmsaf_dask.analysis import CYCLES
 from cmsaf_dask.description import accounting_group
 from cmsaf_dask.pool import PoolError
 from distributed.utils import Log, Logs
 
 __all__ = ["Explaining", "Explanation", "Facts", "tell"]
 
-# A job is looked at in every cycle; one that has waited for two was looked at.
-CYCLES = 2
 SHOWN = 5
 
 
@@ -137,14 +136,6 @@ def _waiting(ads: list[dict[str, Any]], facts: Facts) -> list[str]:
     return found
 
 
-def _cycle(analysis: Mapping[str, Any]) -> float | None:
-    periods = [
-        float(ad.get("LastNegotiationCyclePeriod0") or 0) + float(ad.get("LastNegotiationCycleDuration0") or 0)
-        for ad in analysis.get("cycles", [])
-    ]
-    return max(periods, default=0.0) or None
-
-
 def _matching(analysis: Mapping[str, Any], waited: float) -> list[str]:
     if not analysis.get("slots"):
         return ["The pool has no execute host now, or shows none to you."]
@@ -165,9 +156,9 @@ def _matching(analysis: Mapping[str, Any], waited: float) -> list[str]:
             f"All {analysis['empty']} slots that fit are in use by other jobs at the moment; the job starts when enough "
             "of one is free."
         ]
-    cycle = _cycle(analysis)
-    if cycle is None or waited < CYCLES * cycle:
-        every = "" if cycle is None else f", which comes about every {cycle:.0f} s"
+    cycle = analysis.get("cycle")
+    if not cycle or waited < CYCLES * cycle:
+        every = f", which comes about every {cycle:.0f} s" if cycle else ""
         return [f"{_count(analysis['now'], 'slot')} could take it now: it waits for the next negotiation cycle{every}."]
     return [f"{_count(analysis['now'], 'slot')} could take it now, and it was passed over: others are served first."]
 
