@@ -17,10 +17,6 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, "/cmsaf")
-# Without what serves it to JupyterLab's page, which is not in the machine.
-sys.modules["tornado"] = type(sys)("tornado")
-sys.modules["tornado"].web = None
 from cmsaf_dask import home
 
 MIB = 1 << 20
@@ -58,7 +54,7 @@ def as_user(work):
             os.setuid(USER)
             os.write(writer, str(work()).encode())
             os._exit(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 (whatever it is, the process ends here)
             traceback.print_exc()
             os._exit(1)
     os.close(writer)
@@ -288,7 +284,7 @@ def main():
         images("/dev/vde", "btrfs", ["mkfs.btrfs", "-q"])
         none("/dev/vdf")
         print("CMSAF-QUOTA-HOLDS", flush=True)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (the first process of a machine must not end)
         traceback.print_exc()
         print("CMSAF-QUOTA-FAILED", flush=True)
     sys.stdout.flush()

@@ -95,13 +95,10 @@ def _words(size: float) -> str:
     >>> _words(0), _words(1023), _words(300 * 2**20), _words(9.74 * 2**30)
     ('0 KiB', '1 KiB', '300 MiB', '9.7 GiB')
     """
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1000:
-            break
-    else:
-        size, unit = size / 1024, "TiB"
-    return f"{size:.1f} {unit}" if 0 < size < 9.95 and unit not in ("KiB", "MiB") else f"{size:.0f} {unit}"
+    units, size = ["KiB", "MiB", "GiB", "TiB"], size / 1024
+    while size >= 1000 and len(units) > 1:
+        units, size = units[1:], size / 1024
+    return f"{size:.1f} {units[0]}" if 0 < size < 9.95 and units[0] not in ("KiB", "MiB") else f"{size:.0f} {units[0]}"
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
