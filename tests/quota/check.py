@@ -54,7 +54,7 @@ def as_user(work):
             os.setuid(USER)
             os.write(writer, str(work()).encode())
             os._exit(0)
-        except BaseException:  # noqa: BLE001 (whatever it is, the process ends here)
+        except BaseException:  # noqa: BLE001 # whatever it is, the process ends here
             traceback.print_exc()
             os._exit(1)
     os.close(writer)
@@ -284,7 +284,7 @@ def main():
         images("/dev/vde", "btrfs", ["mkfs.btrfs", "-q"])
         none("/dev/vdf")
         print("CMSAF-QUOTA-HOLDS", flush=True)
-    except BaseException:  # noqa: BLE001 (the first process of a machine must not end)
+    except BaseException:  # noqa: BLE001 # the first process of a machine must not end
         traceback.print_exc()
         print("CMSAF-QUOTA-FAILED", flush=True)
     sys.stdout.flush()
