@@ -27,11 +27,11 @@ from kubernetes_asyncio.client import (
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from . import credentials, objects, profiles
-from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
+from .answers import CALL_SECONDS, CONFLICT, FAILURES, NOT_FOUND, ask, words
 from .arrival import Arrivals
 from .errors import ClusterError
 from .names import Server
-from .room import Watch
+from .room import Watch, quantity
 from .settings import Settings
 from .web import forbidden
 
@@ -99,7 +99,7 @@ class Hooks:
         pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
         container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
         image = self._worker_image(spawner, container.image) if self.settings.condor else None
-        added = objects.pod_environment(server, image, self.settings.sessions)
+        added = objects.pod_environment(server, image, self.settings.sessions, await self._home_bytes(spawner))
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):
@@ -149,6 +149,21 @@ class Hooks:
                     "%s %s was not deleted (%s %s); it goes with its pod",
                     *(what, name, problem.status, problem.reason),
                 )
+
+    async def _home_bytes(self, spawner: Any) -> int | None:
+        """Size of the home's claim, by which the server tells the user's quota from the size of a whole disk."""
+        if not spawner.storage_pvc_ensure:
+            return None
+        call = spawner.api.read_namespaced_persistent_volume_claim
+        try:
+            async with self._calls:
+                claim = await ask(call, spawner.pvc_name, spawner.namespace)
+        except FAILURES as problem:
+            # Only that it is not shown: nothing that would be worth a start.
+            spawner.log.warning("Asking for the size of %s: %s", spawner.pvc_name, words(problem))
+            return None
+        given = (claim.get("status") or {}).get("capacity") or {}
+        return int(max(quantity(one["storage"]) for one in (claim["spec"]["resources"]["requests"], given) if one))
 
     def _open(self, spawner: Any) -> list[profiles.Profile]:
         """The profiles that the user's groups allow, by what the login said last."""

@@ -83,7 +83,7 @@ def service(server: Server, owner: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pod_environment(
-    server: Server, worker_image: str | None = None, sessions: Sessions | None = None
+    server: Server, worker_image: str | None = None, sessions: Sessions | None = None, home_bytes: int | None = None
 ) -> dict[str, str]:
     """What the server has to know about itself; the image of its workers only where there is a pool."""
     known = {
@@ -97,6 +97,8 @@ def pod_environment(
     if sessions is not None:
         known["CMSAF_IDLE_SECONDS"] = f"{sessions.idle.total_seconds():.0f}"
         known["CMSAF_LONGEST_SECONDS"] = f"{sessions.longest.total_seconds():.0f}"
+    if home_bytes is not None:
+        known["CMSAF_HOME_BYTES"] = str(home_bytes)
     return known
 
 

@@ -12,6 +12,7 @@ ask      runs PROGRAM in the kernel of the first user, or of the one named; stan
 trespass the first user, by a token of his own, asks for what is the second one's, and the hub's
 lure     the second user, logged in by a browser's cookies, opens a page of the first one's server, which asks for what is
          the second one's
+fill     the first user fills his home while the second one writes, and starts one more server, where he makes room again
 end      the first user stops the second server
 running  names the users whose server runs, by the hub's own word
 stop     every user stops the server
@@ -40,6 +41,7 @@ from hub import Hub, HubError, Session  # type: ignore[import-not-found]
 LIMIT = 600
 ROOM = r"· ((?:more than )?[0-9]+ of these could start now|no room now[^<]*)"
 SECOND = "second"
+LATE = "late"
 # Longer than what a server takes to notice that a kernel computes, and that takes seconds.
 SILENCE = 25
 WAIT = """
@@ -50,6 +52,29 @@ while not pathlib.Path("~/go").expanduser().exists() and time.monotonic() < end:
 pathlib.Path("~/go").expanduser().unlink()
 answer(os.environ["CMSAF_DASK_NAME"])
 """
+# At most what would show that nothing holds him to his size.
+FILL = """
+import os, pathlib
+path, written, block = pathlib.Path("~/filled").expanduser(), 0, b"x" * 2**20
+try:
+    with open(path, "wb", buffering=0) as file:
+        while written < 2**30:
+            written += file.write(block)
+    answer(["", written])
+except OSError as error:
+    answer([error.strerror, written])
+"""
+BESIDE = """
+import os, pathlib
+with open(pathlib.Path("~/beside").expanduser(), "wb") as file:
+    written = file.write(b"y" * 20 * 2**20)
+    file.flush()
+    os.fsync(file.fileno())
+answer(written)
+"""
+NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}}
+LONG_CELL = {"cell_type": "raw", "id": "long", "metadata": {}, "source": "z" * 2**23}
+LONG_NOTEBOOK = {**NOTEBOOK, "content": {**NOTEBOOK["content"], "cells": [LONG_CELL]}}
 FOREIGN = [
     ("GET", "/hub/api/users/{me}"),
     ("GET", "{mine}/api/contents"),
@@ -147,6 +172,38 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def fill(state: dict[str, Any]) -> dict[str, Any]:
+    first, other = (Hub(Session(**session)) for session in state["sessions"][:2])
+    late = Hub(Session(**{**state["sessions"][0], "server": LATE, "kernel": ""}))
+    own, there = (f"{state['url']}/user/{first.user}{path}" for path in ("", f"/{LATE}"))
+
+    def call(method: str, url: str, **options: Any) -> Any:
+        return first.http.request(method, url, timeout=60, **options)
+
+    def home(url: str) -> dict[str, Any]:
+        found: dict[str, Any] = call("GET", f"{url}/cmsaf/home").json()
+        return found
+
+    call("PUT", f"{own}/api/contents/before.ipynb", json=NOTEBOOK).raise_for_status()
+    found: dict[str, Any] = {"before": home(own)}
+    found["refusal"], found["written"] = first.run(FILL, LIMIT)
+    found["full"] = home(own)
+    found["beside"] = other.run(BESIDE, LIMIT)
+    found["others"] = other.http.get(f"{state['url']}/user/{other.user}/cmsaf/home", timeout=60).json()
+    try:
+        late.start(LIMIT, state["other"])
+        late.open_kernel()
+        found["answer"] = late.run("answer(6 * 7)", LIMIT)
+        found["late"] = home(there)
+        found["opened"] = call("GET", f"{there}/api/contents/before.ipynb").status_code
+        found["saved"] = call("PUT", f"{there}/api/contents/after.ipynb", json=LONG_NOTEBOOK).status_code
+        found["removed"] = call("DELETE", f"{there}/api/contents/filled").status_code
+        found["after"] = home(there)
+    finally:
+        late.stop(LIMIT)
+    return found
+
+
 def end(state: dict[str, Any]) -> dict[str, Any]:
     Hub(Session(**state["second"])).stop(LIMIT)
     return {"stopped": SECOND}
@@ -230,7 +287,7 @@ def stop(state: dict[str, Any]) -> dict[str, Any]:
     return {"stopped": state["users"]}
 
 
-STEPS = {step.__name__: step for step in (start, choose, end, ask, trespass, lure, running, stop)}
+STEPS = {step.__name__: step for step in (start, choose, fill, end, ask, trespass, lure, running, stop)}
 
 
 def main() -> int:

@@ -48,6 +48,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "local": ("local_storage", "provisioner.yaml.j2", {}),
     "local nfs": ("local_storage", "provisioner.yaml.j2", {**NFS, "facility_storage": ["local", "nfs"]}),
     "nfs": ("local_storage", "provisioner.yaml.j2", {**NFS, "facility_storage": ["nfs"]}),
+    "local image": ("local_storage", "provisioner.yaml.j2", {"local_storage_quota": "image"}),
+    "local service": ("local_storage", "etc/systemd/system/cmsaf-volumes.service.j2", {"local_storage_path": "/data"}),
     "mount": ("local_storage", "_local_storage_nfs", NFS),
     "hub": ("jupyterhub", "_jupyterhub_storage", {}),
     "hub ceph": ("jupyterhub", "_jupyterhub_storage", {"facility_storage_class": "ceph"}),
@@ -179,6 +181,26 @@ def test_volumes_are_where_the_site_wants_them(rendered: dict[str, str]) -> None
     assert provisioner(rendered["local nfs"]) == (both, {"local-path": "true", "nfs": "false"})
     alone = {"nodePathMap": [], "storageClassConfigs": {"nfs": server}}
     assert provisioner(rendered["nfs"]) == (alone, {"nfs": "true"})
+
+
+@pytest.mark.parametrize(("name", "how"), [("local", ""), ("local nfs", ""), ("local image", "--image ")])
+def test_volumes_are_made_by_the_node_s_own_program(rendered: dict[str, str], name: str, how: str) -> None:
+    data = objects(rendered[name])["ConfigMap", "local-path-config"]["data"]
+    program = "exec nsenter --target 1 --mount -- /usr/local/sbin/cmsaf-volume"
+    assert data["setup"] == f'#!/bin/sh\n{program} make {how}"$VOL_DIR" "$VOL_SIZE_BYTES"\n'
+    assert data["teardown"] == f'#!/bin/sh\n{program} remove "$VOL_DIR"\n'
+    pod = yaml.safe_load(data["helperPod.yaml"])["spec"]
+    assert pod["hostPID"] and pod["containers"][0]["securityContext"] == {"privileged": True}
+
+
+def test_images_are_mounted_before_pods_come(rendered: dict[str, str]) -> None:
+    lines = rendered["local service"].splitlines()
+    for line in (
+        "ExecStart=/usr/local/sbin/cmsaf-volume mount /data",
+        "RequiresMountsFor=/data",
+        "Before=kubelet.service",
+    ):
+        assert line in lines
 
 
 def test_a_mount_is_one_that_waits(rendered: dict[str, str]) -> None:

@@ -37,7 +37,12 @@ def test_copies_follow_the_kubelets_links(tmp_path: Path) -> None:
     volume.mkdir()
     run.mkdir()
     project(volume, "1", {"condor_token": "old", "bearer_token": "old", "ca.pem": "ca"})
-    environ = {"CMSAF_SECRETS": str(volume), "CMSAF_RUN": str(run), "CMSAF_REFRESH_SECONDS": "0.1"}
+    environ = {
+        "HOME": str(tmp_path),
+        "CMSAF_SECRETS": str(volume),
+        "CMSAF_RUN": str(run),
+        "CMSAF_REFRESH_SECONDS": "0.1",
+    }
     # Its own first line asks for a Python that only the image has.
     command = [sys.executable, "-IS", str(PROGRAM), "sleep", "60"]
     with subprocess.Popen(command, env=os.environ | environ) as process:
@@ -52,3 +57,30 @@ def test_copies_follow_the_kubelets_links(tmp_path: Path) -> None:
             assert sorted(path.name for path in run.iterdir()) == ["bearer_token", "ca.pem", "tokens.d"]
         finally:
             process.terminate()
+
+
+def test_the_home_has_what_jupyter_would_make_at_a_start_that_finds_it_full(tmp_path: Path) -> None:
+    home, run = tmp_path / "home", tmp_path / "run"
+    (home / ".jupyter").mkdir(parents=True)
+    (home / ".jupyter" / "migrated").write_text("2026")
+    run.mkdir()
+    environ = {"HOME": str(home), "CMSAF_SECRETS": str(tmp_path / "none"), "CMSAF_RUN": str(run)}
+    command = [sys.executable, "-IS", str(PROGRAM)]
+    subprocess.run([*command, "true"], env=os.environ | environ, check=True)
+    assert sorted(str(path.relative_to(home)) for path in home.rglob("*") if not list(path.glob("*"))) == [
+        ".ipython/profile_default/log",
+        ".ipython/profile_default/pid",
+        ".ipython/profile_default/security",
+        ".ipython/profile_default/startup",
+        ".jupyter/lab/workspaces",
+        ".jupyter/migrated",
+        ".local/share/jupyter",
+    ]
+    assert (home / ".jupyter" / "migrated").read_text() == "2026"
+    # Where nothing can be made, the command runs all the same.
+    (tmp_path / "file").touch()
+    environ["HOME"] = str(tmp_path / "file")
+    found = subprocess.run(
+        [*command, "echo", "runs"], env=os.environ | environ, check=True, capture_output=True, text=True
+    )
+    assert found.stdout == "runs\n" and "cmsaf-start: preparing" in found.stderr
