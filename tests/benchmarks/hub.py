@@ -79,21 +79,20 @@ def gateway_configuration() -> str:
         "facility_user_subdomains": False,
         "_facility_dask_ports": [],
         "groups": {"kube_control_plane": []},
-        # Of no account for what is kept of it.
-        **dict.fromkeys(
-            (
-                *("ansible_managed", "gateway_maxconn", "_gateway_dns", "facility_hub_name", "_gateway_tls_dir"),
-                *(
-                    "_gateway_hub",
-                    "_gateway_dask_name",
-                    "gateway_namespace",
-                    "gateway_cluster_domain",
-                    "facility_pod_network",
-                ),
-            ),
-            "none",
-        ),
     }
+    # Of no account for what is kept of it.
+    for name in (
+        *(
+            "ansible_managed",
+            "gateway_maxconn",
+            "_gateway_dns",
+            "facility_hub_name",
+            "_gateway_tls_dir",
+            "_gateway_hub",
+        ),
+        *("_gateway_dask_name", "gateway_namespace", "gateway_cluster_domain", "facility_pod_network"),
+    ):
+        given[name] = "none"
     text = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined).render(given)
     text = re.sub(r"(bind 127\.0\.0\.1):443 .*", rf"\1:{GATEWAY}", text)
     # The hub would have its cookies come by HTTPS only.
