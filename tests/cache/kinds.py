@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the lab runs, as role xcache makes it: python3 kinds.py FOLDER writes it there.
 
-A cache alone with its origin; caches of one origin behind redirectors; caches of four origins of different kinds, and of two of which one is a web server that wants a token.
+A cache alone with its origin; caches of one origin behind redirectors; caches of four origins of different kinds,
+and of two of which one is a web server that wants a token.
 """
 
 from __future__ import annotations
