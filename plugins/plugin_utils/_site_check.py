@@ -94,6 +94,7 @@ def _storage(site: Site) -> Iterator[Mistake]:
         scrapers=scrapers if isinstance(scrapers, list) else (),
         ceph_name=str(site.facility("facility_ceph_name") or ""),
         taken_names=[str(site.facility(f"facility_{name}_name")) for name in ("hub", "api")],
+        built=site.facility("facility_checksums") == "built",
     )
     yield from _site_storage.mistakes(settings)
 

@@ -50,9 +50,10 @@ class Storage:
     nfs_class: str = "nfs"
     metrics_port: int = 30928
     scrapers: Sequence[Any] = ()
-    # Ceph's dashboard at the gateway: its name, and those that others have there.
+    # Ceph's dashboard at the gateway: its name, those that others have there, and whether the image has one.
     ceph_name: str = ""
     taken_names: Sequence[str] = ()
+    built: bool = False
 
     def disks(self, host: str) -> list[Mapping[str, Any]]:
         """The disks of a host. What is of another type is the specification's business."""
@@ -164,6 +165,12 @@ def _dashboard(storage: Storage) -> Iterator[Mistake]:
         return
     if storage.ceph_name in storage.taken_names:
         yield "facility_ceph_name", f"{storage.ceph_name}, which is another name's too", "Set one of its own."
+    if storage.built:
+        yield (
+            "facility_ceph_name",
+            f"{storage.ceph_name}, but the image of Ceph that a mirror builds has no dashboard",
+            "Leave it empty, or use upstream's images with facility_checksums: upstream.",
+        )
 
 
 def _hosts(storage: Storage) -> Iterator[Mistake]:

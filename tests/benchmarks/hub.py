@@ -71,7 +71,13 @@ async def pods() -> web.AppRunner:
 
 def gateway_configuration() -> str:
     """The role's own, of what browsers meet, without TLS."""
+    # Of no account for what is kept of it.
+    others = (
+        "ansible_managed gateway_maxconn _gateway_dns facility_hub_name _gateway_tls_dir _gateway_hub _gateway_dask_name"
+        " gateway_namespace gateway_cluster_domain facility_pod_network"
+    )
     given = {
+        **dict.fromkeys(others.split(), "none"),
         "gateway_address": "127.0.0.1",
         "gateway_idle_timeout": "1h",
         "_gateway_names": ["127.0.0.1"],
@@ -80,19 +86,6 @@ def gateway_configuration() -> str:
         "_facility_dask_ports": [],
         "groups": {"kube_control_plane": []},
     }
-    # Of no account for what is kept of it.
-    for name in (
-        *(
-            "ansible_managed",
-            "gateway_maxconn",
-            "_gateway_dns",
-            "facility_hub_name",
-            "_gateway_tls_dir",
-            "_gateway_hub",
-        ),
-        *("_gateway_dask_name", "gateway_namespace", "gateway_cluster_domain", "facility_pod_network"),
-    ):
-        given[name] = "none"
     text = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined).render(given)
     text = re.sub(r"(bind 127\.0\.0\.1):443 .*", rf"\1:{GATEWAY}", text)
     # The hub would have its cookies come by HTTPS only.

@@ -13,7 +13,6 @@ a list of what must be found nowhere else. Prints one line of JSON for each case
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import hmac
@@ -37,6 +36,7 @@ from typing import Any
 
 import _idtoken as idtoken
 import condor_wire as wire
+import matrix
 
 GIVEN, REFUSED = "given", "refused"
 HOUR = 3600
@@ -105,7 +105,7 @@ class Pool:
     def write_canaries(self, path: Path) -> None:
         lines = [{"name": f"token {number}", "text": token} for number, token in enumerate(sorted(self.made))]
         lines.append({"name": f"key {self.kid}", "path": str(self.key_path)})
-        write_private(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        matrix.write_canaries(path, lines)
 
     def mint(self, name: str, *scopes: str) -> str:
         token = idtoken.mint(
@@ -576,10 +576,7 @@ def outcome(case: Case) -> dict[str, str]:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser()
-    options.add_argument("settings", type=json.loads)
-    options.add_argument("--canaries", type=Path)
-    given = options.parse_args()
+    given = matrix.called()
     pool = Pool(given.settings)
     directory = Path(tempfile.mkdtemp(prefix="cmsaf-matrix-"))
     directory.chmod(0o711)
@@ -596,9 +593,7 @@ def main() -> int:
                 others_jobs(pool, tools, cluster),
                 own_spool(pool, tools, cluster),
             ):
-                for said in threads.map(outcome, cases):
-                    wrong += said["found"] != said["expected"]
-                    print(json.dumps(said), flush=True)
+                wrong += matrix.say(threads.map(outcome, cases))
     finally:
         shutil.rmtree(directory)
         if given.canaries:

@@ -13,7 +13,6 @@ Prints one line of JSON for each case, and ends with 1 if one is not as it is to
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import hmac
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import _macaroon as macaroon
+import matrix
 import xrootd_wire as wire
 
 # Silence: the server closes the connection.
@@ -87,8 +87,7 @@ class Forge:
     def write_canaries(self, path: Path, **files: str) -> None:
         lines = [{"name": f"token {number}", "text": token} for number, token in enumerate(sorted(self.made))]
         lines += [{"name": name, "path": file} for name, file in files.items()]
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write("\n".join(map(json.dumps, lines)) + "\n")
+        matrix.write_canaries(path, lines)
 
 
 def text(packets: list[tuple[str, bytes]]) -> str:
@@ -526,10 +525,7 @@ def warm(forge: Forge, folder: Folder, server: wire.Server) -> None:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser()
-    options.add_argument("settings", type=json.loads)
-    options.add_argument("--canaries", type=Path)
-    given = options.parse_args()
+    given = matrix.called()
     settings = given.settings
     servers = {
         name: wire.Server(settings[name]["host"], settings[name]["port"], settings["ca"])
@@ -548,12 +544,7 @@ def main() -> int:
     ]
     if given.canaries:
         forge.write_canaries(given.canaries, secret=settings["cache"]["secret"], origin=settings["origin"]["token"])
-    wrong = 0
-    for case in cases:
-        said = outcome(case, servers)
-        wrong += said["found"] != said["expected"]
-        print(json.dumps(said), flush=True)
-    return 1 if wrong else 0
+    return 1 if matrix.say(outcome(case, servers) for case in cases) else 0
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ for each case, and ends with 1 if one is not as it is to be.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import hmac
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import _scitoken as scitoken
+import matrix
 import xrootd_wire as wire
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
@@ -142,8 +141,7 @@ class Forge:
             for line in Path(file).read_text(encoding="ascii").splitlines()
             if not line.startswith("-")
         ]
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write("\n".join(map(json.dumps, lines)) + "\n")
+        matrix.write_canaries(path, lines)
 
 
 def good(forge: Forge) -> dict[str, str]:
@@ -422,18 +420,11 @@ def outcome(case: Case, server: wire.Server) -> dict[str, str]:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser()
-    options.add_argument("settings", type=json.loads)
-    options.add_argument("--canaries", type=Path)
-    given = options.parse_args()
+    given = matrix.called()
     settings = given.settings
     server = wire.Server(settings["host"], settings["port"], settings["ca"], settings["address"])
     forge = Forge(settings)
-    wrong = 0
-    for case in cases(forge):
-        said = outcome(case, server)
-        wrong += said["found"] != said["expected"]
-        print(json.dumps(said), flush=True)
+    wrong = matrix.say(outcome(case, server) for case in cases(forge))
     if given.canaries:
         forge.write_canaries(given.canaries, {name: settings[name]["key"] for name in ("one", "two")})
     return 1 if wrong else 0

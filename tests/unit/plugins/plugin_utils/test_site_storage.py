@@ -79,6 +79,10 @@ BAD = [
     ({"metrics_port": 32767}, "rook_metrics_port: 32767. Set one from 30000 to 32766"),
     ({"scrapers": ["prometheus"]}, "rook_metrics_scrapers: 'prometheus': 'prometheus' does not appear"),
     (
+        {"ceph_name": "ceph.af.test", "built": True},
+        "facility_ceph_name: ceph.af.test, but the image of Ceph that a mirror",
+    ),
+    (
         {"ceph_name": "hub.af.test", "taken_names": ["hub.af.test"]},
         "facility_ceph_name: hub.af.test, which is another name's too. Set one of its own",
     ),
