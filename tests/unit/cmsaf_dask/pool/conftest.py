@@ -11,12 +11,27 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from real_pool import POOL, PYTHON, SCHEDD, Queue, until
+from real_pool import IMAGE, POOL, PYTHON, SCHEDD, Queue, until
 
 
 @pytest.fixture(scope="module")
 def queue() -> Queue:
     return Queue()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All of Dask goes by TLS, with certificates where a user's server has them."""
+    from cmsaf_dask import secrets
+    from distributed.security import Security
+
+    made = Security.temporary()
+    leaf = f"{made.tls_worker_cert}{made.tls_worker_key}".encode()
+    files = dict.fromkeys((secrets.SCHEDULER, secrets.CLIENT, secrets.WORKER), leaf)
+    place = secrets.write_private(files | {secrets.CA: made.tls_ca_file.encode()}, str(tmp_path_factory.getbasetemp()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CMSAF_SECRETS", str(place))
+        yield
 
 
 @pytest.fixture
@@ -33,8 +48,9 @@ def make(queue: Queue) -> Iterator[Callable[..., Any]]:
 
     def cluster(**options: Any) -> Any:
         changed = {f"jobqueue.cmsaf.{name}": value for name, value in (config | options.pop("config", {})).items()}
-        settings = {"cores": 1, "memory": "1 GiB", "disk": "100 MiB", "python": PYTHON, "collector": POOL,
-                    "schedd": SCHEDD, "scheduler_options": {"port": 0, "dashboard_address": ":0"}}  # fmt: skip
+        settings = {"cores": 1, "memory": "1 GiB", "disk": "100 MiB", "worker_image": IMAGE, "python": PYTHON,
+                    "collector": POOL, "schedd": SCHEDD,
+                    "scheduler_options": {"port": 0, "dashboard_address": ":0"}}  # fmt: skip
         with dask.config.set(changed):
             made.append(HTCondorCluster(**(settings | options)))
         return made[-1]

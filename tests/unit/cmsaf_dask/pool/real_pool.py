@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 
 __all__ = [
-    "POOL", "PYTHON", "SCHEDD", "Queue", "come", "job_of_a_worker", "needs_a_pool", "on", "tokens_in", "until",
+    "IMAGE", "MANAGER", "POOL", "PYTHON", "SCHEDD", "SSH", "Queue", "come", "host_of", "job_of_a_worker", "kill_worker",
+    "needs_a_pool", "on", "tokens_in", "until",
 ]  # fmt: skip
 
 POOL = os.environ.get("CMSAF_TEST_POOL")
 SCHEDD = os.environ.get("CMSAF_TEST_SCHEDD")
-# Puts a command on the access point or the execute host, as root: ssh with its options and without a host.
+# Of the workers, in the registry that the pool's hosts know, with the Python that is named here in it.
+IMAGE = os.environ.get("CMSAF_TEST_IMAGE")
+# Puts a command on the access point or an execute host, as root: ssh with its options and without a host.
 SSH = os.environ.get("CMSAF_TEST_SSH")
 MANAGER = os.environ.get("CMSAF_TEST_MANAGER", POOL or "")
 PYTHON = os.environ.get("CMSAF_TEST_PYTHON", sys.executable)
@@ -30,8 +33,8 @@ PYTHON = os.environ.get("CMSAF_TEST_PYTHON", sys.executable)
 needs_a_pool = [
     pytest.mark.condor,
     pytest.mark.skipif(
-        not (POOL and SCHEDD and SSH),
-        reason="needs a pool of its own: 'make soak TARGET=pool' makes one and sets CMSAF_TEST_POOL, _SCHEDD, _SSH",
+        not (POOL and SCHEDD and IMAGE and SSH),
+        reason="needs a pool of its own: 'make soak TARGET=pool' makes one and sets CMSAF_TEST_POOL, _SCHEDD, _IMAGE, _SSH",
     ),
 ]
 
@@ -64,12 +67,20 @@ class Queue:
         self.agent.locate(POOL, SCHEDD)
 
     def jobs(self, cluster: str, leaving: bool = False, more: Sequence[str] = ()) -> list[dict[str, Any]]:
-        names = ["ClusterId", "ProcId", "JobStatus", "DaskWorkerName", "EnteredCurrentStatus", "ServerTime", *more]
+        names = [
+            "ClusterId",
+            "ProcId",
+            "JobStatus",
+            "DaskWorkerName",
+            "EnteredCurrentStatus",
+            "ServerTime",
+            "RemoteHost",
+        ]
         state = "" if leaving else " && JobStatus != 3"
         for _ in range(30):
             try:
                 self.agent.locate(POOL, SCHEDD)
-                return self.agent.query(f'DaskClusterName == "{cluster}"{state}', names)
+                return self.agent.query(f'DaskClusterName == "{cluster}"{state}', [*names, *more])
             except Exception:  # noqa: BLE001 # an access point that was started again has another address
                 self.agent.schedd = None
                 time.sleep(2)
@@ -87,6 +98,18 @@ def come(cluster: Any, count: int, limit: float = 90) -> float:
 
 def job_of_a_worker(queue: Queue, cluster: Any) -> dict[str, Any]:
     return next(ad for ad in queue.jobs(cluster._name) if ad["DaskWorkerName"] in cluster.observed)
+
+
+def host_of(job: dict[str, Any]) -> str:
+    return str(job["RemoteHost"]).rpartition("@")[2]
+
+
+def kill_worker(queue: Queue, cluster: Any) -> str:
+    """Kill the process of a worker on its host, which sees into the containers; the worker's name."""
+    job = job_of_a_worker(queue, cluster)
+    name = str(job["DaskWorkerName"])
+    on(f"pkill -KILL -f -- '^[^ ]*python .*--name {name} '", host_of(job))
+    return name
 
 
 @contextlib.contextmanager

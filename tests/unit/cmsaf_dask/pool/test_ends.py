@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from real_pool import POOL, PYTHON, SCHEDD, Queue, come, job_of_a_worker, needs_a_pool, on, until
+from real_pool import IMAGE, POOL, PYTHON, SCHEDD, Queue, come, job_of_a_worker, kill_worker, needs_a_pool, until
 
 pytestmark = needs_a_pool
 
@@ -19,8 +19,8 @@ ORPHAN = """
 import time, dask
 dask.config.set({"jobqueue.cmsaf.check-pool": False, "jobqueue.cmsaf.watch-interval": 2})
 from cmsaf_dask import HTCondorCluster
-options = dict(cores=1, memory="1 GiB", disk="100 MiB", python=%(python)r, collector=%(pool)r, schedd=%(schedd)r,
-               scheduler_options={"port": 0, "dashboard_address": ":0"})
+options = dict(cores=1, memory="1 GiB", disk="100 MiB", worker_image=%(image)r, python=%(python)r, collector=%(pool)r,
+               schedd=%(schedd)r, scheduler_options={"port": 0, "dashboard_address": ":0"})
 runs = HTCondorCluster(name="orphan-runs", **options)
 waits = HTCondorCluster(name="orphan-waits", job_extra_directives={"requirements": "false"}, **options)
 runs.scale(3)
@@ -32,7 +32,7 @@ time.sleep(3600)
 
 
 def test_orphans_end_by_themselves(queue: Queue) -> None:
-    script = ORPHAN % {"python": PYTHON, "pool": POOL, "schedd": SCHEDD}
+    script = ORPHAN % {"image": IMAGE, "python": PYTHON, "pool": POOL, "schedd": SCHEDD}
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -99,8 +99,7 @@ def test_ended_jobs_leave_the_queue_at_once(make: Callable[..., Any], queue: Que
     come(cluster, 4)
     cluster.scale(2)
     print(f"scaled away: gone after {gone(queue, cluster._name, 2, 15):.1f} s")
-    name = next(iter(cluster.observed))
-    on(f"pkill -KILL -f -- '--name {name} '", host=os.environ["CMSAF_TEST_EXECUTE"])
+    name = kill_worker(queue, cluster)
     until(lambda: name not in cluster.observed, 15)
     took = until(lambda: name not in {ad["DaskWorkerName"] for ad in queue.jobs(cluster._name, leaving=True)}, 10)
     print(f"killed: gone after {took:.1f} s")

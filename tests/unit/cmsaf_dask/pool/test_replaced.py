@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from real_pool import Queue, come, job_of_a_worker, needs_a_pool, on, until
+from real_pool import Queue, come, job_of_a_worker, kill_worker, needs_a_pool, until
 
 pytestmark = needs_a_pool
 
@@ -46,12 +46,8 @@ def test_a_waiting_job_taken_away_is_replaced(make: Callable[..., Any], queue: Q
 def test_a_killed_worker_is_replaced(make: Callable[..., Any], queue: Queue) -> None:
     cluster = make(n_workers=2)
     come(cluster, 2)
-    before = set(cluster.observed)
-    with cluster.get_client() as client:
-        address = next(iter(cluster.scheduler_info["workers"]))
-        pid = client.run(os.getpid, workers=[address])[address]
-    on(f"kill -KILL {pid} || pkill -KILL -f -- '--name {next(iter(before))} '", host=os.environ["CMSAF_TEST_EXECUTE"])
-    until(lambda: cluster.observed != before, 15)
+    name = kill_worker(queue, cluster)
+    until(lambda: name not in cluster.observed, 15)
     come(cluster, 2)
 
 

@@ -4,13 +4,50 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from real_pool import Queue, come, needs_a_pool, until
+from real_pool import Queue, come, host_of, needs_a_pool, on, until
 
 pytestmark = needs_a_pool
+
+
+def test_workers_in_containers_on_both_hosts(make: Callable[..., Any], queue: Queue) -> None:
+    cluster = make(n_workers=4)
+    come(cluster, 4)
+    jobs = queue.jobs(cluster._name, more=["WantDocker"])
+    hosts = {host_of(job) for job in jobs}
+    assert len(hosts) == 2
+    assert all(job["WantDocker"] for job in jobs)
+
+    def containers() -> str:
+        return "".join(
+            on(f"docker ps --all --quiet --filter name=HTCJob{jobs[0]['ClusterId']}_", host) for host in hosts
+        )
+
+    assert len(containers().split()) == 4
+    with cluster.get_client() as client:
+        workers = list(cluster.scheduler_info["workers"])
+        assert all(worker.startswith("tls://") for worker in workers)
+        # Each has what the others need: workers reach each other, in the same host and in the other one.
+        parts = [client.submit(os.urandom, 2**20, workers=[worker], pure=False) for worker in workers]
+        sums = [
+            client.submit(lambda data: sum(map(len, data)), parts, workers=[worker], pure=False) for worker in workers
+        ]
+        assert client.gather(sums) == [4 * 2**20] * 4
+    cluster.close()
+    until(lambda: not containers(), 30)
+
+
+def test_plain_processes_where_no_image_is_named(make: Callable[..., Any], queue: Queue) -> None:
+    # In the shared file system: the session's own Python is the workers'.
+    cluster = make(n_workers=2, worker_image=None, python=None)
+    come(cluster, 2)
+    assert not any("WantDocker" in job for job in queue.jobs(cluster._name, more=["WantDocker"]))
+    with cluster.get_client() as client:
+        assert set(client.run(lambda: sys.executable).values()) == {sys.executable}
 
 
 def test_scaling_down_loses_nothing(make: Callable[..., Any], queue: Queue) -> None:

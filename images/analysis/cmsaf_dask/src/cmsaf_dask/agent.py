@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from cmsaf_dask import analysis, tokens
 from cmsaf_dask.output import tail
 
+# Where HTCondor looks for a site's configuration.
+PLACES = ("/etc/condor", "/usr/local/etc", "~condor")
 DEFAULTS = {
     "SEC_CLIENT_AUTHENTICATION": "REQUIRED",
     "SEC_CLIENT_AUTHENTICATION_METHODS": "IDTOKENS,FS",
@@ -25,6 +28,13 @@ DEFAULTS = {
 }
 
 
+# What the bindings say of a daemon that is too old for them to use FS with it, and what that means.
+OLD_FS = "doesn't match server's network address"
+UPDATE = (
+    "The access point's HTCondor is older than 24.0.22, 25.0.12 or 25.11.1, and these bindings refuse its FS "
+    "(HTCONDOR-2026-0001). Have it updated; on a host where nobody asks strangers' daemons, "
+    "SEC_FS_ENFORCE_CHANNEL_BINDING = False in HTCondor's configuration takes it as it is."
+)
 # What the negotiator tells of users' and groups' shares.
 SHARE = ["Name", "AccountingGroup", "IsAccountingGroup", "ResourcesUsed", "ConfigQuota", "EffectiveQuota", "Priority"]
 
@@ -34,7 +44,7 @@ class Agent:
 
     def __init__(self) -> None:
         # A configuration of the site's own comes first; in a pod there is none.
-        if not os.path.exists("/etc/condor/condor_config"):
+        if not any(os.path.exists(os.path.expanduser(f"{place}/condor_config")) for place in PLACES):
             os.environ.setdefault("CONDOR_CONFIG", "ONLY_ENV")
         for name, value in DEFAULTS.items():
             if os.environ.get("CONDOR_CONFIG") in ("ONLY_ENV", os.devnull):
@@ -115,9 +125,20 @@ class Agent:
         ads = self._collector().query(self.condor.AdType.Negotiator, projection=[analysis.CYCLE])
         return analysis.cycle(self._plain(ad) for ad in ads)
 
-    def complaint(self) -> str | None:
-        """What is wrong with this session's tokens."""
+    def complaint(self, error: str) -> str | None:
+        """What is wrong with what this session shows of who it is."""
+        if self._known_by_account():
+            return UPDATE if OLD_FS in error else None
         return tokens.complaint(self._token_directories())
+
+    def _known_by_account(self) -> bool:
+        """Whether the access point takes this host's accounts for what they are (FS), which needs no token."""
+        param = self.condor.param
+        methods = param.get("SEC_CLIENT_AUTHENTICATION_METHODS") or param.get("SEC_DEFAULT_AUTHENTICATION_METHODS")
+        if "FS" not in re.split(r"[\s,]+", str(methods or "FS").upper()):
+            return False
+        # One that was not found is this host's where no pool was named.
+        return not self.collector if self.schedd is None else tokens.on_this_host(str(self.schedd._addr))
 
     def _token_directories(self) -> list[Path]:
         param = self.condor.param
@@ -160,7 +181,7 @@ def main() -> int:
         except Exception as error:  # noqa: BLE001 # whatever happens here is the other process's answer
             answer = {"error": str(error) or type(error).__name__, "type": type(error).__name__, "final": False}
             # A daemon that refuses a token and one that is not there look alike from here.
-            if agent is not None and (complaint := agent.complaint()):
+            if agent is not None and (complaint := agent.complaint(answer["error"])):
                 answer |= {"error": f"{complaint} ({answer['error']})", "final": True}
         print(json.dumps(answer), file=answers)
     return 0

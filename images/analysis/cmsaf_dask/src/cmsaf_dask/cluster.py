@@ -7,6 +7,7 @@ import getpass
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -229,7 +230,8 @@ class HTCondorCluster(Shown, Explaining, Findable, Scaling, JobqueueCluster):
                 user=self.user,
                 server=os.environ.get("CMSAF_SERVER"),
                 group=config["accounting-group"],
-                python=_option(self._job_kwargs, "python", config["python"]) or description.PYTHON,
+                python=_option(self._job_kwargs, "python", config["python"])
+                or (description.PYTHON if self.worker_image else sys.executable),
                 local_directory=_option(self._job_kwargs, "local_directory", config["local-directory"]),
                 arguments=_option(self._job_kwargs, "worker_extra_args", config["worker-extra-args"]),
                 environment=self.environment,

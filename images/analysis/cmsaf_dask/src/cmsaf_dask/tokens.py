@@ -6,14 +6,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["claims", "complaint"]
+from cmsaf_dask.worker import startd_address
 
-RENEW = "Restart the server from the hub's control panel to get a new one."
+__all__ = ["claims", "complaint", "on_this_host"]
+
+RENEW = (
+    "Restart the server from the hub's control panel to get a new one."
+    if "JUPYTERHUB_USER" in os.environ
+    else "condor_token_fetch on the access point makes one, to be copied to here."
+)
 
 
 def claims(token: str) -> dict[str, Any] | None:
@@ -37,6 +45,21 @@ def _read(directory: Path) -> list[dict[str, Any]]:
         if file.is_file() and not file.name.startswith("."):
             found += [payload for line in file.read_text(errors="replace").splitlines() if (payload := claims(line))]
     return found
+
+
+def on_this_host(address: str) -> bool:
+    """Whether a daemon of this address is on this host: others' addresses cannot be bound.
+
+    >>> on_this_host("<127.0.0.1:9618?sock=schedd>"), on_this_host("<192.0.2.1:9618?sock=schedd>")
+    (True, False)
+    """
+    try:
+        ip = startd_address(address).strip("[]")
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((ip, 0))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def complaint(directories: Iterable[Path], now: float | None = None) -> str | None:
