@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "xcache"
+COMMON = ROLE.parent / "facility"
 # An image that nobody fetches.
 IMAGE = {"__xcache_image": {"reference": "mirror.test/cmsaf/xrootd@sha256:0"}}
 
@@ -55,10 +56,11 @@ def render(
         for kind, (file, variables) in kinds.items()
         for end, template in (("pods", "daemonset.yml.j2"), ("files", "configmap.yml.j2"))
     ]
+    sources = (COMMON / "defaults/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
     play = {
         "hosts": "localhost",
         "gather_facts": False,
-        "vars_files": [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")],
+        "vars_files": [str(path) for path in sources],
         "vars": {"ansible_python_interpreter": sys.executable},
         "tasks": tasks,
     }

@@ -62,8 +62,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "cache": ("main.yml", ALONE),
         "origin": ("origin.yml", ALONE),
         "scraped": ("main.yml", {**ALONE, "xcache_metrics_scrapers": SCRAPERS}),
-        "many": ("main.yml", {"xcache_origins": ORIGINS}),
-        "redirector": ("redirector.yml", {"xcache_origins": ORIGINS}),
+        "many": ("main.yml", {"facility_origins": ORIGINS}),
+        "redirector": ("redirector.yml", {"facility_origins": ORIGINS}),
         "few": ("main.yml", {}),
         "front": ("redirector.yml", {}),
     }
