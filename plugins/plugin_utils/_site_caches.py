@@ -22,6 +22,10 @@ MOST_CACHES = 64
 # XRootD looks for where a path belongs in a list by length, and stops at the first that is longer than what it looks for.
 LONGEST_PATH = 20
 _PORT = re.compile(r":([0-9]+)$")
+_SIZE = re.compile(r"([0-9]+)([kmgt]?)", re.IGNORECASE)
+GIB = 1 << 30
+# What XRootD takes for memory.
+LEAST_RAM, MOST_RAM = GIB, 256 * GIB
 
 
 def mistakes(site: Site) -> Iterator[Mistake]:
@@ -37,6 +41,7 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     yield from _redirectors(site, origins)
     yield from _ports(site, origins)
     yield from _scrapers(site)
+    yield from _memory(site)
     issuers = site.facility("xcache_issuers", "xcache")
     if isinstance(issuers, list):
         yield from _site_issuers.mistakes(issuers, _served(origins))
@@ -157,3 +162,11 @@ def _ports(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
 def _scrapers(site: Site) -> Iterator[Mistake]:
     scrapers = site.facility("xcache_metrics_scrapers", "xcache")
     yield from no_networks("xcache_metrics_scrapers", scrapers if isinstance(scrapers, list) else ())
+
+
+def _memory(site: Site) -> Iterator[Mistake]:
+    ram = site.said("xcache_ram")
+    match = _SIZE.fullmatch(str(ram))
+    size = int(match[1]) << 10 * " kmgt".index(match[2].lower() or " ") if match else 0
+    if ram is not None and not LEAST_RAM <= size <= MOST_RAM:
+        yield "xcache_ram", f"{ram!r}", "Set a size of 1g to 256g, such as 4g: XRootD takes no other."

@@ -73,6 +73,8 @@ SITE = {
     "facility_domain": "bench.test",
     "facility_registry": "mirror.bench.test",
     "facility_version": "bench",
+    # As on a small node.
+    "xcache_ram": "1g",
 }
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ DEFAULTS = {
     "xcache_origin_metrics_port": 9932,
     "jupyterhub_xcache": {},
 }
-KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
+KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_ram", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
 MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
 
@@ -474,6 +474,10 @@ BAD = [
         on("w1", facility_origins=[OWN]),
         "facility_origins: found a value that c1, e1, g1 and 2 more lacks. Set it for all",
     ),
+    *[
+        (on("w1", xcache_ram=ram), f"xcache_ram: found {ram!r}. Set a size of 1g to 256g")
+        for ram in ("1023m", "257g", "0.5t", "4Gi", "4", "", "g", 4)
+    ],
     (everywhere(xcache_metrics_scrapers=["prometheus"]), "xcache_metrics_scrapers: found 'prometheus'"),
     (group("gateway"), "group gateway: found 0 hosts. Put at least 1 into it"),
     (group("authority", "c1", "w1"), "group authority: found 2 hosts. Put exactly 1 into it"),
@@ -734,6 +738,7 @@ GOOD = [
     everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other", "url": "https://other.test:9443/a"}]),
     everywhere(xcache_https_port=8443),
     everywhere(xcache_metrics_port=9932),
+    *[on("w1", xcache_ram=ram) for ram in ("1g", "1536M", "256g", "1073741824")],
     beside_cache(),
     REDIRECTED,
     changes(REDIRECTED, on("g1", ansible_host="g1.af.test")),
