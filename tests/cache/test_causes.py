@@ -92,6 +92,11 @@ def test_the_origin_is_down(lab: Asked) -> None:
         lab.relay.accept()
 
 
+def test_no_origin_has_a_file(lab: Asked) -> None:
+    found = find(Seen(said=lab.copied("/store/some/none"), ready="1/1"))
+    assert found and found.title == "No origin has this file"
+
+
 def test_bytes_changed_on_the_disk(lab: Asked) -> None:
     assert lab.said() == ""
     link = lab.root / f"cache/0/facility/namespace{FILES[0]}"
