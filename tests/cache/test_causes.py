@@ -126,6 +126,8 @@ def test_a_disk_is_full(lab: Asked) -> None:
         found = find(Seen(said="[FATAL] Connection error", log=log, ready="0/1"))
         assert found and found.title == "A cache does not start, as nothing is left of its disk"
     finally:
+        if "cache" in lab.running:
+            lab.stop("cache")
         run("umount", str(disk))
 
 
