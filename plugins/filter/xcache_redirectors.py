@@ -18,7 +18,7 @@ description:
   - Makes one server where there is one origin, else a door that sends readers on by path, and a server for each origin.
 options:
   _input:
-    description: The origins, as C(xcache_origins) of role xcache has them.
+    description: The origins, as C(facility_origins) has them.
     type: list
     elements: dict
     required: true
@@ -69,7 +69,7 @@ def xcache_redirectors(
             server_metrics_port=int(server_metrics_port),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"xcache_redirectors: {error!r} in {origins!r}. See xcache_origins.") from error
+        raise AnsibleFilterError(f"xcache_redirectors: {error!r} in {origins!r}. See facility_origins.") from error
     return made
 
 

@@ -18,7 +18,7 @@ description:
   - Makes a server for each origin, with ports, environment, mounts and the templates of its configuration.
 options:
   _input:
-    description: The origins, as C(xcache_origins) of role xcache has them.
+    description: The origins, as C(facility_origins) has them.
     type: list
     elements: dict
     required: true
@@ -81,7 +81,7 @@ def xcache_servers(
             redirected=bool(redirected),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"xcache_servers: {error!r} in {origins!r}. See xcache_origins.") from error
+        raise AnsibleFilterError(f"xcache_servers: {error!r} in {origins!r}. See facility_origins.") from error
     return made
 
 

@@ -22,21 +22,26 @@ MOST_CACHES = 64
 # XRootD looks for where a path belongs in a list by length, and stops at the first that is longer than what it looks for.
 LONGEST_PATH = 20
 _PORT = re.compile(r":([0-9]+)$")
+_SIZE = re.compile(r"([0-9]+)([kmgt]?)", re.IGNORECASE)
+GIB = 1 << 30
+# What XRootD takes for memory.
+LEAST_RAM, MOST_RAM = GIB, 256 * GIB
 
 
 def mistakes(site: Site) -> Iterator[Mistake]:
     """All that is wrong with caches and what is in front of them and behind."""
-    origins = site.facility("xcache_origins", "xcache")
+    origins = site.facility("facility_origins")
     if not isinstance(origins, list):
         return
     if site.hosts("xcache"):
-        if site.said("xcache_origins") is not None:
+        if site.said("facility_origins") is not None:
             yield from _site_origins.mistakes(origins)
         yield from _site_origins.own_mistakes(origins, site.hosts("origin"))
         yield from _reached(site, origins)
     yield from _redirectors(site, origins)
     yield from _ports(site, origins)
     yield from _scrapers(site)
+    yield from _memory(site)
     issuers = site.facility("xcache_issuers", "xcache")
     if isinstance(issuers, list):
         yield from _site_issuers.mistakes(issuers, _served(origins))
@@ -56,7 +61,7 @@ def _reached(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
     beyond = [served for served in _served(origins) if not f"{served}/".startswith(f"{path.rstrip('/')}/")]
     if beyond and given.get("sitename") != "":
         yield (
-            "xcache_origins",
+            "facility_origins",
             f"the path {beyond[0]}, but users' macaroons are good for {path} and what is below it",
             "Set path of jupyterhub_xcache to one that is above all of them, such as /.",
         )
@@ -67,7 +72,7 @@ def _redirectors(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
     if not redirectors:
         if len(origins) > 1:
             yield (
-                "xcache_origins",
+                "facility_origins",
                 f"{len(origins)} origins, but no host in group xcache_redirector",
                 "Put at least 1 into it, which may be a cache too: redirectors tell the servers of several origins apart.",
             )
@@ -89,14 +94,14 @@ def _redirectors(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
         )
     if len(origins) > _xcache.MOST_ORIGINS:
         yield (
-            "xcache_origins",
+            "facility_origins",
             f"{len(origins)} origins",
             f"Take some away: XRootD sends readers on to {_xcache.MOST_ORIGINS}.",
         )
     long = [path for path in _served(origins) if len(path) > LONGEST_PATH] if len(origins) > 1 else []
     for path in long[:1]:
         yield (
-            "xcache_origins",
+            "facility_origins",
             f"the path {path} of {len(path)} characters, beside another origin",
             f"Set {LONGEST_PATH} at most: XRootD would not find what has a shorter name than it.",
         )
@@ -130,7 +135,7 @@ def _listeners(site: Site, host: str, origins: Sequence[Any]) -> Iterator[tuple[
         for number, origin in enumerate(origins):
             if isinstance(origin, Mapping) and origin.get("authentication") == "macaroon":
                 found = _PORT.search(str(origin.get("url")))
-                yield f"xcache_origins[{number}].url", int(found[1]) if found else None
+                yield f"facility_origins[{number}].url", int(found[1]) if found else None
         yield "xcache_origin_metrics_port", port("xcache_origin_metrics_port", "origin")
     if host in site.hosts("xcache"):
         served = "xcache_server_port" if site.hosts("xcache_redirector") else "xcache_port"
@@ -157,3 +162,11 @@ def _ports(site: Site, origins: Sequence[Any]) -> Iterator[Mistake]:
 def _scrapers(site: Site) -> Iterator[Mistake]:
     scrapers = site.facility("xcache_metrics_scrapers", "xcache")
     yield from no_networks("xcache_metrics_scrapers", scrapers if isinstance(scrapers, list) else ())
+
+
+def _memory(site: Site) -> Iterator[Mistake]:
+    ram = site.said("xcache_ram")
+    match = _SIZE.fullmatch(str(ram))
+    size = int(match[1]) << 10 * " kmgt".index(match[2].lower() or " ") if match else 0
+    if ram is not None and not LEAST_RAM <= size <= MOST_RAM:
+        yield "xcache_ram", f"{ram!r}", "Set a size of 1g to 256g, such as 4g: XRootD takes no other."

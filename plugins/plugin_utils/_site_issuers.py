@@ -81,7 +81,7 @@ def _unserved(where: str, paths: Iterable[Any], served: Sequence[str]) -> Iterat
             yield (
                 where,
                 f"{path!r}",
-                f"Set a path above or below {known} (paths of xcache_origins): no other is served.",
+                f"Set a path above or below {known} (paths of facility_origins): no other is served.",
             )
 
 

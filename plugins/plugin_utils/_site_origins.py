@@ -36,11 +36,11 @@ _FOLDER = re.compile(r"(/[A-Za-z0-9._-]+)+")
 
 
 def mistakes(origins: Sequence[Any]) -> Iterator[Mistake]:
-    """All that is wrong with what an inventory sets as ``xcache_origins``."""
+    """All that is wrong with what an inventory sets as ``facility_origins``."""
     if not origins:
-        yield "xcache_origins", "an empty list", "Write the origins that the cache fetches from."
+        yield "facility_origins", "an empty list", "Write the origins that the cache fetches from."
     for number, origin in enumerate(origins):
-        where = f"xcache_origins[{number}]"
+        where = f"facility_origins[{number}]"
         if not isinstance(origin, Mapping):
             yield where, f"{origin!r}", "Write name, url, paths and authentication."
             continue
@@ -50,13 +50,13 @@ def mistakes(origins: Sequence[Any]) -> Iterator[Mistake]:
         yield from _authentication(where, origin)
     names = [origin.get("name") for origin in origins if isinstance(origin, Mapping)]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        yield "xcache_origins", f"name {name!r} {names.count(name)} times", "Give each origin a name of its own."
+        yield "facility_origins", f"name {name!r} {names.count(name)} times", "Give each origin a name of its own."
 
 
 def own_mistakes(origins: Sequence[Any], own_hosts: Sequence[str]) -> Iterator[Mistake]:
     """What is wrong with the facility's own origin, which is to run on `own_hosts`."""
     own = [
-        (f"xcache_origins[{number}]", origin)
+        (f"facility_origins[{number}]", origin)
         for number, origin in enumerate(origins)
         if isinstance(origin, Mapping) and origin.get("authentication") == "macaroon"
     ]
@@ -70,7 +70,7 @@ def own_mistakes(origins: Sequence[Any], own_hosts: Sequence[str]) -> Iterator[M
         )
     if own_hosts and not own:
         yield (
-            "xcache_origins",
+            "facility_origins",
             "no origin with authentication macaroon",
             "Write the facility's own origin, or take the hosts out of group origin.",
         )

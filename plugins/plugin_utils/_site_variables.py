@@ -21,10 +21,13 @@ REPLACED = {
     "jupyterhub_memory_limit": ["memory into each of jupyterhub_profiles"],
     "jupyterhub_xcache_host": ["host into jupyterhub_xcache"],
     "jupyterhub_xcache_sitename": ["sitename into jupyterhub_xcache"],
-    "xcache_origin_host": ["url into each of xcache_origins"],
-    "xcache_origin_port": ["url into each of xcache_origins"],
-    "xcache_path": ["paths into each of xcache_origins"],
+    "xcache_origin_host": ["url into each of facility_origins"],
+    "xcache_origin_port": ["url into each of facility_origins"],
+    "xcache_origins": ["facility_origins"],
+    "xcache_path": ["paths into each of facility_origins"],
 }
+# What some hosts read of others: the default is no stand-in for it.
+_EVERYWHERE = ("facility_origins",)
 # So like a role's name is what was meant to be it.
 _SLIP = 0.85
 
@@ -84,6 +87,9 @@ def _unset(site: Site) -> Iterator[Mistake]:
         found = {repr(values[name]) for values in site.values.values() if name in values}
         if len(found) > 1:
             yield name, f"{len(found)} different values ({_some(sorted(found))})", "Set one for all hosts."
+        without = [host for host, values in site.values.items() if name not in {*values, *site.errors.get(host, ())}]
+        if name in _EVERYWHERE and found and without:
+            yield name, f"a value that {_some(without)} lacks", "Set it for all hosts: the hub reads it too."
 
 
 def _some(items: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ PACE, LASTS, LOOKS = 300, 60, 20
 async def pods() -> web.AppRunner:
     """What answers where the servers would."""
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(_request: web.Request) -> web.Response:
         return web.json_response({}, headers={"X-JupyterHub-Version": "6"})
 
     application = web.Application()
@@ -135,7 +135,7 @@ async def hub(settings: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         process = start(given, log)
         try:
             async with aiohttp.ClientSession(timeout=LIMIT) as session:
-                for _ in range(300):
+                for _turn in range(300):
                     if process.poll() is not None:
                         sys.exit(f"the hub ended:\n{tail(log)}")
                     with contextlib.suppress(aiohttp.ClientConnectionError):
@@ -201,7 +201,7 @@ class Clock:
         self._task = asyncio.create_task(self._run())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -252,7 +252,7 @@ async def serve(session: aiohttp.ClientSession, names: list[str]) -> None:
         async with gate:
             async with session.post(f"{place}/server") as answer:
                 assert answer.status in (201, 202), await answer.text()
-            for _ in range(600):
+            for _turn in range(600):
                 async with session.get(place) as answer:
                     if (await answer.json())["servers"].get("", {}).get("ready"):
                         return

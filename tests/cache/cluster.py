@@ -33,8 +33,8 @@ from kinds import (
     WEB,
     WEB_PORT,
 )
-from lab import FRONT, PROGRAMS, SERVER, USER, Authority, empty, environment, private, run
-from watched import LIMIT, Watched
+from lab import PROGRAMS, SERVER, Authority, empty, environment, private, run
+from watched import Watched
 
 HERE = "10.99.0.1"
 TRUST = "/etc/ssl/certs/ca-certificates.crt"
@@ -302,12 +302,6 @@ class Cluster(Watched):
         folder = Path(f"/proc/{process}/root/etc/xrootd/origin")
         texts += [path.read_bytes() for path in folder.iterdir() if path.is_file()]
         return b"\n".join(texts)
-
-    def copied(self, path: str) -> str:
-        """What a copy of a file by way of the redirectors says."""
-        command = [*self.chroot(USER), "xrdcp", "--nopbar", f"roots://{CACHE}:{FRONT}/{path}", "-"]
-        done = subprocess.run(command, env=self.user(CACHE), capture_output=True, check=False, timeout=LIMIT)
-        return done.stderr.decode(errors="replace")
 
     def held(self, host: str, origin: str = "facility") -> set[str]:
         """Paths of the files that a cache holds of an origin, whole or in parts."""

@@ -57,22 +57,24 @@ WEB: dict[str, Any] = {
     "authentication": "token",
     "credential": "/etc/site/web/token",
 }
-ALONE = {"xcache_origins": [OWN], "_xcache_redirectors": []}
+ALONE = {"facility_origins": [OWN], "_xcache_redirectors": []}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "origin": ("origin.yml", ALONE),
     "cache": ("main.yml", ALONE),
-    "caches": ("main.yml", {"xcache_origins": [OWN]}),
-    "redirectors": ("redirector.yml", {"xcache_origins": [OWN]}),
-    "caches of origins": ("main.yml", {"xcache_origins": ORIGINS}),
-    "redirectors of origins": ("redirector.yml", {"xcache_origins": ORIGINS}),
-    "caches of the web": ("main.yml", {"xcache_origins": [OWN, WEB]}),
-    "redirectors of the web": ("redirector.yml", {"xcache_origins": [OWN, WEB]}),
+    "caches": ("main.yml", {"facility_origins": [OWN]}),
+    "redirectors": ("redirector.yml", {"facility_origins": [OWN]}),
+    "caches of origins": ("main.yml", {"facility_origins": ORIGINS}),
+    "redirectors of origins": ("redirector.yml", {"facility_origins": ORIGINS}),
+    "caches of the web": ("main.yml", {"facility_origins": [OWN, WEB]}),
+    "redirectors of the web": ("redirector.yml", {"facility_origins": [OWN, WEB]}),
 }
 SITE = {
     "facility_name": "bench",
     "facility_domain": "bench.test",
     "facility_registry": "mirror.bench.test",
     "facility_version": "bench",
+    # As on a small node.
+    "xcache_ram": "1g",
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "xcache"
+COMMON = ROLE.parent / "facility"
 # An image that nobody fetches.
 IMAGE = {"__xcache_image": {"reference": "mirror.test/cmsaf/xrootd@sha256:0"}}
 
@@ -42,8 +43,12 @@ def render(
     site: Mapping[str, Any],
     hosts: Mapping[str, str],
     groups: Mapping[str, Sequence[str]],
+    memory: Mapping[str, int] | None = None,
 ) -> None:
-    """Write to a folder what comes of each kind, which is the file of an entry point and variables; see `read`."""
+    """Write to a folder what comes of each kind, which is the file of an entry point and variables; see `read`.
+
+    `memory` is that of hosts in MiB, as they say themselves.
+    """
     here.mkdir(parents=True, exist_ok=True)
     (here / "templates").unlink(missing_ok=True)
     (here / "templates").symlink_to(ROLE / "templates")
@@ -55,12 +60,21 @@ def render(
         for kind, (file, variables) in kinds.items()
         for end, template in (("pods", "daemonset.yml.j2"), ("files", "configmap.yml.j2"))
     ]
+    facts = [
+        {
+            "ansible.builtin.set_fact": {"memtotal_mb": size, "cacheable": True},
+            "delegate_to": host,
+            "delegate_facts": True,
+        }
+        for host, size in (memory or {}).items()
+    ]
+    sources = (COMMON / "defaults/main.yml", ROLE / "defaults/main.yml", ROLE / "vars/main.yml")
     play = {
         "hosts": "localhost",
         "gather_facts": False,
-        "vars_files": [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")],
+        "vars_files": [str(path) for path in sources],
         "vars": {"ansible_python_interpreter": sys.executable},
-        "tasks": tasks,
+        "tasks": [*facts, *tasks],
     }
     (here / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
     inventory = {

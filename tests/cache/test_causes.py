@@ -92,6 +92,11 @@ def test_the_origin_is_down(lab: Asked) -> None:
         lab.relay.accept()
 
 
+def test_no_origin_has_a_file(lab: Asked) -> None:
+    found = find(Seen(said=lab.copied("/store/some/none"), ready="1/1"))
+    assert found and found.title == "No origin has this file"
+
+
 def test_bytes_changed_on_the_disk(lab: Asked) -> None:
     assert lab.said() == ""
     link = lab.root / f"cache/0/facility/namespace{FILES[0]}"
@@ -121,6 +126,8 @@ def test_a_disk_is_full(lab: Asked) -> None:
         found = find(Seen(said="[FATAL] Connection error", log=log, ready="0/1"))
         assert found and found.title == "A cache does not start, as nothing is left of its disk"
     finally:
+        if "cache" in lab.running:
+            lab.stop("cache")
         run("umount", str(disk))
 
 

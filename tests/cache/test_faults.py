@@ -25,6 +25,7 @@ PAUSE = 0.01
 FILL = [f"/store/fill/{number:03}" for number in range(8)]
 MANY = [f"/store/many/{number:03}" for number in range(128)]
 SMALL = "/store/small/000"
+COLUMNS = -1
 DROP = (
     "add table inet fault; add chain inet fault input { type filter hook input priority 0; };"
     f"add rule inet fault input tcp dport {RELAY} drop; add rule inet fault input tcp sport {RELAY} drop"
@@ -72,7 +73,6 @@ def flip(path: Path, at: int) -> None:
 def lab() -> Iterator[Faulty]:
     place = Faulty(Path(os.environ["CACHE_LAB_ROOT"]), Path(os.environ["CACHE_LAB_CONFIG"]), PAUSE)
     place.prepare([("fill", len(FILL), 32 * MIB), ("many", len(MANY), 16 * MIB), ("small", 1, 4 * MIB)])
-    shutil.copy(Path(__file__).with_name("reader.py"), place.root / "user")
     place.start("origin")
     yield place
     place.report("faults")
@@ -288,3 +288,22 @@ def test_many_files_by_many_clients(lab: Faulty) -> None:
     used, most = lab.memory("cache"), 1.2 * int(ram) * 1024 * MIB
     lab.say("128 files by 256 clients", seconds=time.monotonic() - began, memory=f"{used / MIB:.0f} MiB")
     assert used <= most, f"{used} bytes in memory, more than {most:.0f}"
+
+
+@pytest.mark.parametrize("ram", ["1g", "3g"])
+def test_columns_of_many_files_at_once(lab: Faulty, ram: str) -> None:
+    """A piece that is asked for wants a whole block in memory; one that finds no place is read past the cache, and not kept."""
+    lab.fresh({"ram": ram})
+    sent = []
+    for _turn in range(2):
+        before = lab.relay.sent
+        lab.reading(MANY, clients=len(MANY), most=COLUMNS).well()
+        lab.settled()
+        sent.append((lab.relay.sent - before) / MIB)
+    lab.say(
+        f"columns of 128 files by 128 clients, {ram}",
+        memory=f"{lab.memory('cache') / MIB:.0f} MiB",
+        origin_sent="{:.0f} MiB, then {:.0f} MiB".format(*sent),
+    )
+    if ram == "3g":
+        assert sent[1] < 16, "there was room for all, and it was not kept"

@@ -114,6 +114,12 @@ class Watched(Lab):
         self.clients += clients
         return Reading(self, f"roots://{server}", paths, clients, self.clients - clients, most, token)
 
+    def copied(self, path: str) -> str:
+        """What a copy of a file says."""
+        command = [*self.chroot(USER), "xrdcp", "--nopbar", f"roots://{CACHE}:{FRONT}/{path}", "-"]
+        done = subprocess.run(command, env=self.user(CACHE), capture_output=True, check=False, timeout=LIMIT)
+        return done.stderr.decode(errors="replace")
+
     def again(self, path: str) -> float:
         """Seconds until a file that a reader was refused can be read."""
         began = time.monotonic()

@@ -41,7 +41,7 @@ BAD: dict[str, Any] = {
     "gateway_maxconn": "many",
     # Of an older release, and what took its place.
     "xcache_origin_host": "se.example.org",
-    "xcache_origins": [
+    "facility_origins": [
         {
             "name": "se",
             "url": "root://se.example.org:1094",
@@ -74,8 +74,8 @@ MISTAKES = [
     r"jupyterhub_sessions\.longest: found 1209600 seconds\. Set at most 604800",
     r"gateway_maxconn: found a value of another type",
     r"gateway_certificate: found a certificate for hub\.af\.test, and not for hub\.AF_test and \*\.hub\.AF_test\. Give",
-    r"xcache_origin_host: found a variable that does not exist, on .*\. Write url into each of xcache_origins instead",
-    r"xcache_origins\[0\]\.authentication: found 'token', and the url is of root\. Set a url of roots or a url of",
+    r"xcache_origin_host: found a variable that does not exist, on .*\. Write url into each of facility_origins instead",
+    r"facility_origins\[0\]\.authentication: found 'token', and the url is of root\. Set a url of roots or a url of",
 ]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROGRAM = Path(__file__).resolve().parents[3] / "roles" / "verify" / "files" / "cmsaf_verify"
 
@@ -114,3 +117,55 @@ def test_the_reports_say_it(tmp_path: Path) -> None:
     assert cause["title"] == "The origin refuses the cache's identity"
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The origin refuses the cache&#x27;s identity" in page and "[3030]" in page
+
+
+def judged(here: Path, caches: list[str], origin: int) -> dict[str, Any]:
+    """What is known after the role's own look at data that did not come, in a play like that of the playbook.
+
+    Host `here` is this machine, `gone` does not answer; neither has a cluster to ask.
+    """
+    failed = {"title": "The analysis runs in the server", "service": "cache", "attempted": "a", "found": LATE}
+    (here / "state.json").write_text(json.dumps({"began": "2026-11-26T00:00:00Z", "first_failed": failed}))
+    hosts = {
+        "here": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+        "gone": {"ansible_host": "127.0.0.1", "ansible_port": 1},
+    }
+    values = {
+        "facility_name": "try",
+        "facility_domain": "af.test",
+        "facility_host_network": "10.0.0.0/24",
+        "facility_origins": [
+            {"name": "a", "url": f"roots://127.0.0.1:{origin}", "paths": ["/store"], "authentication": "none"}
+        ],
+        "__verify_dir": {"path": str(here)},
+    }
+    groups = {"kube_control_plane": {"hosts": {"here": None}}, "xcache": {"hosts": dict.fromkeys(caches)}}
+    inventory = {"all": {"vars": values, "hosts": hosts, "children": groups}}
+    look = {"ansible.builtin.include_role": {"name": "cmsaf.facility.verify", "tasks_from": "cause"}}
+    block = [{"ansible.builtin.fail": {"msg": "as something did"}}]
+    play = {
+        "hosts": "kube_control_plane[0]",
+        "gather_facts": False,
+        "any_errors_fatal": True,
+        "tasks": [{"block": block, "rescue": [{"ansible.builtin.debug": {"msg": "so it is"}}], "always": [look]}],
+    }
+    for name, text in (("hosts.yml", inventory), ("play.yml", [play])):
+        (here / name).write_text(yaml.safe_dump(text), encoding="utf-8")
+    command = ["ansible-playbook", "-i", here / "hosts.yml", here / "play.yml"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    state: dict[str, Any] = json.loads((here / "state.json").read_text())
+    assert "cause" in state, done.stdout + done.stderr
+    return state
+
+
+def test_a_cache_that_does_not_reach_its_origin_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    cause = judged(tmp_path, ["here"], port)["cause"]
+    assert cause["title"] == "The origin is down" and cause["seen"] == f"here does not reach roots://127.0.0.1:{port}"
+
+
+def test_a_node_that_does_not_answer_says_nothing_of_the_origin(tmp_path: Path) -> None:
+    """And it ends nothing: what is wrong is said all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert judged(tmp_path, ["gone", "here"], listening.getsockname()[1])["cause"] is None

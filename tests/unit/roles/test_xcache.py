@@ -52,6 +52,8 @@ ORIGINS = [
     },
 ]
 ALONE = {"_xcache_redirectors": []}
+# In MiB; the last is no cache.
+MEMORY = {"w1.af.test": 131072, "w2.af.test": 65536, "w3.af.test": 4096}
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +64,13 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         "cache": ("main.yml", ALONE),
         "origin": ("origin.yml", ALONE),
         "scraped": ("main.yml", {**ALONE, "xcache_metrics_scrapers": SCRAPERS}),
-        "many": ("main.yml", {"xcache_origins": ORIGINS}),
-        "redirector": ("redirector.yml", {"xcache_origins": ORIGINS}),
+        "many": ("main.yml", {"facility_origins": ORIGINS}),
+        "redirector": ("redirector.yml", {"facility_origins": ORIGINS}),
         "few": ("main.yml", {}),
+        "fixed": ("main.yml", {"facility_origins": ORIGINS, "xcache_ram": "3g"}),
         "front": ("redirector.yml", {}),
     }
-    render(here, kinds, SITE, HOSTS, GROUPS)
+    render(here, kinds, SITE, HOSTS, GROUPS, MEMORY)
     found = {}
     for kind in kinds:
         one = read(here, kind)
@@ -128,6 +131,37 @@ def test_marks_are_those_of_the_cache_alone(rendered: dict[str, dict[str, Any]])
     assert found == [float(mark) for mark in marks]
     assert "--cache" in cache["container"]["command"]
     assert not [text for text in rendered["origin"]["container"]["command"] if "mark" in text or text == "--cache"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "servers", "ram", "asked"),
+    [
+        ("cache", 1, "4096m", "4352Mi"),
+        # A quarter for each of four origins.
+        ("many", 4, "1024m", "1280Mi"),
+        ("fixed", 4, "3g", "3328Mi"),
+        ("origin", 1, None, "256Mi"),
+        ("redirector", 5, None, "256Mi"),
+    ],
+)
+def test_memory_is_a_share_of_the_smallest_caches(
+    rendered: dict[str, dict[str, Any]], kind: str, servers: int, ram: str | None, asked: str
+) -> None:
+    """The cluster's scheduler counts with what the servers may take."""
+    found = rendered[kind]
+    told = [lines(text, "pfc.ram") for name, text in found["files"].items() if name.startswith("xrootd")]
+    assert told == [[ram] if ram else []] * servers
+    resources = [one["resources"] for name, one in found["containers"].items() if name.startswith("xrootd")]
+    assert resources == [{"requests": {"cpu": "100m", "memory": asked}}] * servers
+
+
+@pytest.mark.parametrize(
+    ("smallest", "ram"), [(2048, "1024m"), (16384, "1024m"), (24576, "1536m"), (262144, "16384m"), (1048576, "16384m")]
+)
+def test_memory_has_a_floor_and_a_cap(tmp_path: Path, smallest: int, ram: str) -> None:
+    memory = {"w1.af.test": smallest, "w2.af.test": 2 * smallest}
+    render(tmp_path, {"cache": ("main.yml", ALONE)}, SITE, HOSTS, GROUPS, memory)
+    assert lines(read(tmp_path, "cache").files["xrootd.cfg"], "pfc.ram") == [ram]
 
 
 def test_nobody_scrapes_who_is_not_named(rendered: dict[str, dict[str, Any]]) -> None:

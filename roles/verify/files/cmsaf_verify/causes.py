@@ -99,18 +99,18 @@ CAUSES: Sequence[tuple[str, str, Callable[[Seen], str]]] = (
     ),
     (
         "The origin refuses the cache's identity",
-        "Run cache: it makes the macaroon for the facility's own origin anew. For others look at credential of xcache_origins, "
+        "Run cache: it makes the macaroon for the facility's own origin anew. For others look at credential of facility_origins, "
         "a file on the caches' nodes.",
         lambda seen: seen.told(r"\[3030\] \[FATAL\] Auth failed") or seen.line(r"ofs_open: \S+ \[FATAL\] Auth failed"),
     ),
     (
         "The origin is down",
-        "Start it, or open its port to the caches' nodes. Its address is the url in xcache_origins.",
+        "Start it, or open its port to the caches' nodes. Its address is the url in facility_origins.",
         _origin_lost,
     ),
     (
         "The origin does not let the cache read this path",
-        "What the cache shows there is good for other paths: credential and paths of xcache_origins.",
+        "What the cache shows there is good for other paths: credential and paths of facility_origins.",
         lambda seen: _denied(seen, by_origin=True),
     ),
     (

@@ -62,7 +62,7 @@ DEFAULTS = {
     "rook_pools": [{"name": "b", "kind": "block", "storage_class": "rook-block"}],
     "jupyterhub_signing_key": "",
     "jupyterhub_credential_lifetime": 43200,
-    "xcache_origins": [
+    "facility_origins": [
         {
             "name": "facility",
             "url": "roots://origin.{{ facility_domain }}:1094",
@@ -80,7 +80,7 @@ DEFAULTS = {
     "xcache_origin_metrics_port": 9932,
     "jupyterhub_xcache": {},
 }
-KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_xrootd_version", "mirror_checksums"})
+KNOWN = frozenset({*FACILITY, *DEFAULTS, "xcache_image", "xcache_ram", "xcache_xrootd_version", "mirror_checksums"})
 # What a site with a mirror of its own sets.
 MIRROR = {"facility_files_url": "https://mirror.af.test", "facility_checksums": "built"}
 
@@ -161,15 +161,15 @@ REDIRECTED = group("xcache_redirector", "w1")
 def origin(kind: dict[str, Any], **change: Any) -> Callable[[Site], None]:
     """A site whose only origin is of this kind, changed."""
     own = change.get("authentication", kind["authentication"]) == "macaroon"
-    return changes(everywhere(xcache_origins=[{**kind, **change}]), group("origin", *(["g1"] if own else [])))
+    return changes(everywhere(facility_origins=[{**kind, **change}]), group("origin", *(["g1"] if own else [])))
 
 
 def origin_without(kind: dict[str, Any], key: str) -> Callable[[Site], None]:
-    return changes(origin(kind), everywhere(xcache_origins=[{k: v for k, v in kind.items() if k != key}]))
+    return changes(origin(kind), everywhere(facility_origins=[{k: v for k, v in kind.items() if k != key}]))
 
 
 def origins(*those: dict[str, Any]) -> Callable[[Site], None]:
-    return changes(REDIRECTED, everywhere(xcache_origins=list(those)))
+    return changes(REDIRECTED, everywhere(facility_origins=list(those)))
 
 
 def many_caches(site: Site) -> None:
@@ -185,7 +185,7 @@ def beside_cache(**variables: Any) -> Callable[[Site], None]:
 
 
 def origin_of_port(port: int) -> Callable[[Site], None]:
-    return everywhere(xcache_origins=[{**OWN, "url": f"roots://origin.af.test:{port}"}])
+    return everywhere(facility_origins=[{**OWN, "url": f"roots://origin.af.test:{port}"}])
 
 
 def no_mirror(**variables: Any) -> Callable[[Site], None]:
@@ -305,21 +305,24 @@ BAD = [
     ),
     (
         changes(beside_cache(), origin_of_port(1094)),
-        "xcache_port: found 1094, as xcache_origins[0].url, and w1 has both. Set another port",
+        "xcache_port: found 1094, as facility_origins[0].url, and w1 has both. Set another port",
     ),
     *[
-        (origin_without(OWN, key), f"xcache_origins[0].{key}: found nothing. Set it")
+        (origin_without(OWN, key), f"facility_origins[0].{key}: found nothing. Set it")
         for key in ("name", "url", "paths")
     ],
-    (origin_without(PUBLIC, "authentication"), "xcache_origins[0].authentication: found nothing. Set it"),
-    (everywhere(xcache_origins=[]), "xcache_origins: found an empty list. Write the origins"),
-    (everywhere(xcache_origins=["roots://a.test:1094"]), "xcache_origins[0]: found 'roots://a.test:1094'. Write name"),
+    (origin_without(PUBLIC, "authentication"), "facility_origins[0].authentication: found nothing. Set it"),
+    (everywhere(facility_origins=[]), "facility_origins: found an empty list. Write the origins"),
+    (
+        everywhere(facility_origins=["roots://a.test:1094"]),
+        "facility_origins[0]: found 'roots://a.test:1094'. Write name",
+    ),
     *[
-        (origin(OWN, name=name), f"xcache_origins[0].name: found {name!r}. Set at most 24 lower-case")
+        (origin(OWN, name=name), f"facility_origins[0].name: found {name!r}. Set at most 24 lower-case")
         for name in ("Own", "own_1", "-own", "own-", "", "a" * 25, "own\npss.origin", 7)
     ],
     *[
-        (origin(OWN, url=url), f"xcache_origins[0].url: found {url!r}. Set roots://host:port")
+        (origin(OWN, url=url), f"facility_origins[0].url: found {url!r}. Set roots://host:port")
         for url in (
             "origin.af.test:1094",
             "roots://origin.af.test",
@@ -333,84 +336,87 @@ BAD = [
         )
     ],
     *[
-        (origin(OWN, paths=[path]), f"xcache_origins[0].paths: found {path!r}. Set absolute paths")
+        (origin(OWN, paths=[path]), f"facility_origins[0].paths: found {path!r}. Set absolute paths")
         for path in ("store", "/store/", "/store//x", "/a/../b", "/", "/a b", "/store\nall.role none", 7)
     ],
-    (origin(OWN, paths=[]), "xcache_origins[0].paths: found []. Write a list that is not empty"),
-    (origin(OWN, paths="/store"), "xcache_origins[0].paths: found '/store'. Write a list"),
-    (origin(OWN, paths=["/store/a", "/store/b"]), "xcache_origins[0].paths: found 2 of them. Set one, above all"),
-    (origin(OWN, pem="x"), "xcache_origins[0].pem: found 'x'. Remove it: known are name, url, paths"),
+    (origin(OWN, paths=[]), "facility_origins[0].paths: found []. Write a list that is not empty"),
+    (origin(OWN, paths="/store"), "facility_origins[0].paths: found '/store'. Write a list"),
+    (origin(OWN, paths=["/store/a", "/store/b"]), "facility_origins[0].paths: found 2 of them. Set one, above all"),
+    (origin(OWN, pem="x"), "facility_origins[0].pem: found 'x'. Remove it: known are name, url, paths"),
     (
         origin(PUBLIC, authentication="password", paths=["/store"]),
-        "xcache_origins[0].authentication: found 'password'. Set macaroon, token, x509, none",
+        "facility_origins[0].authentication: found 'password'. Set macaroon, token, x509, none",
     ),
-    (origin_without(STORAGE, "credential"), "xcache_origins[0].credential: found nothing. Set the file on the nodes"),
+    (origin_without(STORAGE, "credential"), "facility_origins[0].credential: found nothing. Set the file on the nodes"),
     (
         origin_without(FEDERATION, "credential"),
-        "xcache_origins[0].credential: found nothing. Set the file on the nodes",
+        "facility_origins[0].credential: found nothing. Set the file on the nodes",
     ),
     (
         origin_without(FEDERATION, "certificates"),
-        "xcache_origins[0].certificates: found nothing. Set the folder of the grid's authorities",
+        "facility_origins[0].certificates: found nothing. Set the folder of the grid's authorities",
     ),
-    (origin(STORAGE, credential="token"), "xcache_origins[0].credential: found 'token'. Set the whole path of a file"),
+    (
+        origin(STORAGE, credential="token"),
+        "facility_origins[0].credential: found 'token'. Set the whole path of a file",
+    ),
     (
         origin(STORAGE, credential="/token"),
-        "xcache_origins[0].credential: found '/token'. Set the whole path of a file",
+        "facility_origins[0].credential: found '/token'. Set the whole path of a file",
     ),
     (
         origin(FEDERATION, certificates="certs/"),
-        "xcache_origins[0].certificates: found 'certs/'. Set the whole path of a folder",
+        "facility_origins[0].certificates: found 'certs/'. Set the whole path of a folder",
     ),
     (
         origin(OWN, credential="/etc/x/y"),
-        "xcache_origins[0].credential: found '/etc/x/y'. Remove it: with macaroon there",
+        "facility_origins[0].credential: found '/etc/x/y'. Remove it: with macaroon there",
     ),
     (
         origin(OWN, certificates="/etc/x"),
-        "xcache_origins[0].certificates: found '/etc/x'. Remove it: the facility's own",
+        "facility_origins[0].certificates: found '/etc/x'. Remove it: the facility's own",
     ),
     (
         origin(PUBLIC, url="pelican://osg-htc.org:443"),
-        "xcache_origins[0].url: found 'pelican://osg-htc.org:443'. Set https://host:port of its director or origin: XRootD's",
+        "facility_origins[0].url: found 'pelican://osg-htc.org:443'. Set https://host:port of its director or origin: XRootD's",
     ),
     (
         origin(STORAGE, url="root://se.example.org:1094"),
-        "xcache_origins[0].authentication: found 'token', and the url is of root. Set a url of roots or a url of https, or "
+        "facility_origins[0].authentication: found 'token', and the url is of root. Set a url of roots or a url of https, or "
         "authentication to x509 or none: it goes by TLS alone",
     ),
     (
         origin(OWN, url="https://se.example.org:443"),
-        "xcache_origins[0].authentication: found 'macaroon', and the url is of https. Set a url of roots, or authentication "
+        "facility_origins[0].authentication: found 'macaroon', and the url is of https. Set a url of roots, or authentication "
         "to token or x509 or none: the role makes a macaroon for the facility's own origin alone",
     ),
     (
         origins(OWN, {**PUBLIC, "name": "own", "paths": ["/store"]}),
-        "xcache_origins: found name 'own' 2 times. Give each origin a name of its own",
+        "facility_origins: found name 'own' 2 times. Give each origin a name of its own",
     ),
     (
         origins(OWN, {**OWN, "name": "other"}),
-        "xcache_origins[1].authentication: found 'macaroon' once more. The facility's own origin",
+        "facility_origins[1].authentication: found 'macaroon' once more. The facility's own origin",
     ),
     (
         group("origin"),
         "group origin: found 0 hosts. Put at least 1 into it, or set another authentication than macaroon",
     ),
     (
-        everywhere(xcache_origins=[STORAGE]),
-        "xcache_origins: found no origin with authentication macaroon. Write the facility's own origin, or take",
+        everywhere(facility_origins=[STORAGE]),
+        "facility_origins: found no origin with authentication macaroon. Write the facility's own origin, or take",
     ),
     (
-        everywhere(xcache_origins=[OWN, STORAGE]),
-        "xcache_origins: found 2 origins, but no host in group xcache_redirector. Put at least 1 into it",
+        everywhere(facility_origins=[OWN, STORAGE]),
+        "facility_origins: found 2 origins, but no host in group xcache_redirector. Put at least 1 into it",
     ),
     (
         origins(OWN, PUBLIC),
-        "xcache_origins: found the path /ospool, but users' macaroons are good for /store and what is below it. Set path",
+        "facility_origins: found the path /ospool, but users' macaroons are good for /store and what is below it. Set path",
     ),
     (
         changes(origins(OWN, PUBLIC), everywhere(jupyterhub_xcache={"path": "/osp"})),
-        "xcache_origins: found the path /store, but users' macaroons are good for /osp and what is below it. Set path",
+        "facility_origins: found the path /store, but users' macaroons are good for /osp and what is below it. Set path",
     ),
     (
         changes(REDIRECTED, group("xcache_redirector", "m1")),
@@ -443,11 +449,11 @@ BAD = [
     (many_caches, "group xcache: found 65 hosts. Take some away: a redirector keeps count of 64"),
     (
         origins(OWN, *({**STORAGE, "name": f"storage-{number}"} for number in range(4))),
-        "xcache_origins: found 5 origins. Take some away: XRootD sends readers on to 4",
+        "facility_origins: found 5 origins. Take some away: XRootD sends readers on to 4",
     ),
     (
         origins(OWN, {**STORAGE, "paths": ["/store/group/exampledata"]}),
-        "xcache_origins: found the path /store/group/exampledata of 24 characters, beside another origin. Set 20 at most",
+        "facility_origins: found the path /store/group/exampledata of 24 characters, beside another origin. Set 20 at most",
     ),
     (
         group("xcache_redirectors", "w1"),
@@ -456,9 +462,21 @@ BAD = [
     *[
         (
             on("w1", **{name: 1}),
-            f"{name}: found a variable that does not exist, on w1. Write {instead} into each of xca",
+            f"{name}: found a variable that does not exist, on w1. Write {instead} into each of fac",
         )
         for name, instead in {"xcache_origin_host": "url", "xcache_origin_port": "url", "xcache_path": "paths"}.items()
+    ],
+    (
+        everywhere(xcache_origins=[OWN]),
+        "xcache_origins: found a variable that does not exist, on c1, e1, g1 and 3 more. Write facility_origins instead",
+    ),
+    (
+        on("w1", facility_origins=[OWN]),
+        "facility_origins: found a value that c1, e1, g1 and 2 more lacks. Set it for all",
+    ),
+    *[
+        (on("w1", xcache_ram=ram), f"xcache_ram: found {ram!r}. Set a size of 1g to 256g")
+        for ram in ("1023m", "257g", "0.5t", "4Gi", "4", "", "g", 4)
     ],
     (everywhere(xcache_metrics_scrapers=["prometheus"]), "xcache_metrics_scrapers: found 'prometheus'"),
     (group("gateway"), "group gateway: found 0 hosts. Put at least 1 into it"),
@@ -720,6 +738,7 @@ GOOD = [
     everywhere(xcache_issuers=[ISSUER, {**ISSUER, "name": "other", "url": "https://other.test:9443/a"}]),
     everywhere(xcache_https_port=8443),
     everywhere(xcache_metrics_port=9932),
+    *[on("w1", xcache_ram=ram) for ram in ("1g", "1536M", "256g", "1073741824")],
     beside_cache(),
     REDIRECTED,
     changes(REDIRECTED, on("g1", ansible_host="g1.af.test")),
