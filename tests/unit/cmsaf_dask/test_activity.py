@@ -105,7 +105,8 @@ def test_jupyter_s_server_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     enabled = json.loads((JUPYTER / "jupyter_server_config.d" / "cmsaf_dask.json").read_text())
     names = [name for name, on in enabled["ServerApp"]["jpserver_extensions"].items() if on]
     points = [point for name in names for point in import_module(name)._jupyter_server_extension_points()]
-    assert [point["module"] for point in points] == names == ["cmsaf_dask.activity", "cmsaf_dask.sessions"]
+    assert [point["module"] for point in points] == names
+    assert names == ["cmsaf_dask.activity", "cmsaf_dask.home", "cmsaf_dask.sessions"]
     times: dict[str, datetime] = {}
 
     async def live() -> None:
