@@ -14,8 +14,15 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.cmsaf.facility.plugins.plugin_utils._site_check import Problem, Site, claimed, problems
-from cryptography import x509
 from jinja2.exceptions import TemplateError
+
+try:
+    from cryptography import x509
+except ImportError:
+    # Of a controller without it only a site that brings a certificate hears.
+    HAS_CRYPTOGRAPHY = False
+else:
+    HAS_CRYPTOGRAPHY = True
 
 DOCUMENTATION = r"""
 name: inventory_problems
@@ -131,6 +138,11 @@ def _client_secret(hostvars: t.Any, groups: dict[str, list[str]]) -> dict[str, s
 
 def _certificate_names(path: str) -> list[str] | None:
     """Return the DNS names that the site's certificate of the hub is for; None where there is none to read."""
+    if not HAS_CRYPTOGRAPHY:
+        raise AnsibleError(
+            f"Checking the inventory: gateway_certificate, {path}, cannot be read without the Python package cryptography on the"
+            " controller. Install it: pip install cryptography."
+        )
     try:
         extensions = x509.load_pem_x509_certificate(Path(path).read_bytes()).extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value

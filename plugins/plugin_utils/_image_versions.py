@@ -54,8 +54,7 @@ def mistakes(hub: str, servers: Sequence[Server], labels: Mapping[str, Mapping[s
 
 
 def _versions(label: str) -> dict[str, str]:
-    parts = (word.partition("==") for word in label.split())
-    return {name: version for name, _, version in parts if version}
+    return dict(word.split("==", 1) for word in label.split() if word.partition("==")[2])
 
 
 def _silent(image: str, what: str) -> str:

@@ -2,8 +2,9 @@
 """Many clients that read and compare each byte: python3 reader.py URL MOST FIRST CLIENTS PATH...
 
 URL is roots://host:port. Of each file MOST bytes are read, all if it is 0, the first 32 KiB of each MiB by vector reads if it is
--1, and compared with /data in front of its path. The clients are named from FIRST on, as each name has a connection of its own. If there are more of them than paths, they
-share these. Prints "reading" when the first bytes have come, and at the end a line of JSON.
+-1, and compared with /data in front of its path. The clients are named from FIRST on, as each name has a connection of its own.
+If there are more of them than paths, they share these. Prints "reading" when the first bytes have come, and at the end a line of
+JSON.
 """
 
 from __future__ import annotations
