@@ -107,13 +107,14 @@ def test_disk_full(lab: Faulty) -> None:
     run("mount", "-t", "tmpfs", "-o", "size=96m", "none", str(disk))
     try:
         lab.fresh()
+        # What others put there is not the cache's to remove.
+        others = disk / "others"
+        others.write_bytes(bytes(4 * MIB))
         lab.reading(FILL, clients=4).well()
         lab.kill("cache")
         lab.start("cache")
         lab.reading(FILL, clients=4).well()
-        # What others put there is not the cache's to remove.
-        others = disk / "others"
-        with others.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        with others.open("ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
             while True:
                 file.write(bytes(MIB))
         lab.reading(FILL, clients=4).well()
