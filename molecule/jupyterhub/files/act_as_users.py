@@ -175,7 +175,7 @@ def choose(state: dict[str, Any]) -> dict[str, Any]:
 def fill(state: dict[str, Any]) -> dict[str, Any]:
     first, other = (Hub(Session(**session)) for session in state["sessions"][:2])
     late = Hub(Session(**{**state["sessions"][0], "server": LATE, "kernel": ""}))
-    own, there = (f"{state['url']}/user/{first.user}{path}" for path in ("", f"/{LATE}"))
+    own = first.place
 
     def call(method: str, url: str, **options: Any) -> Any:
         return first.http.request(method, url, timeout=60, **options)
@@ -189,16 +189,16 @@ def fill(state: dict[str, Any]) -> dict[str, Any]:
     found["refusal"], found["written"] = first.run(FILL, LIMIT)
     found["full"] = home(own)
     found["beside"] = other.run(BESIDE, LIMIT)
-    found["others"] = other.http.get(f"{state['url']}/user/{other.user}/cmsaf/home", timeout=60).json()
+    found["others"] = other.http.get(f"{other.place}/cmsaf/home", timeout=60).json()
     try:
         late.start(LIMIT, state["other"])
         late.open_kernel()
         found["answer"] = late.run("answer(6 * 7)", LIMIT)
-        found["late"] = home(there)
-        found["opened"] = call("GET", f"{there}/api/contents/before.ipynb").status_code
-        found["saved"] = call("PUT", f"{there}/api/contents/after.ipynb", json=LONG_NOTEBOOK).status_code
-        found["removed"] = call("DELETE", f"{there}/api/contents/filled").status_code
-        found["after"] = home(there)
+        found["late"] = home(late.place)
+        found["opened"] = call("GET", f"{late.place}/api/contents/before.ipynb").status_code
+        found["saved"] = call("PUT", f"{late.place}/api/contents/after.ipynb", json=LONG_NOTEBOOK).status_code
+        found["removed"] = call("DELETE", f"{late.place}/api/contents/filled").status_code
+        found["after"] = home(late.place)
     finally:
         late.stop(LIMIT)
     return found
