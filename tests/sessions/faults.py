@@ -161,7 +161,7 @@ FAULTS = (
     Fault("hub's pod removed", pod("hub")),
     Fault("proxy killed", container("proxy")),
     Fault("proxy's pod removed", pod("proxy")),
-    Fault("hub and proxy upgraded, and rolled back", release),
+    Fault("hub and proxy upgraded and rolled back", release),
     Fault("gateway killed", process("gateway[0]", "haproxy", "ss -ltn | grep -q :443"), keeps_workers=False),
     Fault("kubelet killed", kubelet),
     Fault("API server killed", process(CONTROL, "kube-apiserver", f"{KUBECTL} get --raw /readyz")),

@@ -301,6 +301,8 @@ def leave(users: list[User], hosts: Hosts) -> list[str]:
 def main() -> int:
     inventory, state, report = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     names = [name for name in os.environ.get("SOAK_FAULTS", "").split(",") if name]
+    if unknown := set(names) - {fault.name for fault in FAULTS}:
+        sys.exit(f"SOAK_FAULTS has {sorted(unknown)}. Take of these: {', '.join(fault.name for fault in FAULTS)}.")
     facility = Facility.told(state)
     hosts = Hosts(inventory)
     users = [User(f"{NAME}{number:02}", facility, number < CLUSTERS) for number in range(USERS)]
