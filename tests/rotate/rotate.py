@@ -27,8 +27,10 @@ from users import ROOT, Facility, Hub, HubError, end, start_fresh  # type: ignor
 CLASSES = ("certificates", "hub_cookies", "issuer_key", "macaroon_secret", "origin_secret", "pool_key", "users_key")
 USER = "rotator"
 LIMIT = 600
-# Kinds of old tokens that are to be refused after a class; all others are to be good still.
+# Kinds of old credentials that are to be refused after a class; all others are to be good still. `service` is the hub's
+# certificate, shown to the token service.
 REFUSED = {
+    "certificates": {"service"},
     "issuer_key": {"issued"},
     "macaroon_secret": {"cache"},
     "origin_secret": {"origin"},
@@ -231,7 +233,7 @@ def judge(name: str, began: dict[str, Any], found: dict[str, Any]) -> list[str]:
             wrong.append(f"{kind}: was never asked")
     for kind, said in found["old"].items():
         if (said != "good") != (kind in REFUSED.get(name, set())):
-            wrong.append(f"{kind}: the old token is {said}")
+            wrong.append(f"{kind}: the old one is {said}")
     if name == "issuer_key":
         wrong += judge_issued(found)
     if name == "hub_cookies" and found["cookie"]:
@@ -313,8 +315,8 @@ def replace(
         raise HubError("a cookie that was just given is not known")
     playbook(inventory, "tests/rotate/old.yml", log, rotate_step="keep", rotate_state=str(state))
     before = json.loads((state / "answers.json").read_text(encoding="utf-8"))
-    if before["origin"] or before["collector"]:
-        raise HubError(f"the daemons' own tokens are not good before the rotation: {before}")
+    if any(before["refused"].values()):
+        raise HubError(f"the daemons' own credentials are not good before the rotation: {before}")
     hub.run(KEEP, LIMIT)
     clock = time.monotonic()
     playbook(inventory, "playbooks/rotate_secrets.yml", log, *told, rotate=name)
@@ -323,8 +325,8 @@ def replace(
     after = json.loads((state / "answers.json").read_text(encoding="utf-8"))
     playbook(inventory, "tests/rotate/old.yml", log, rotate_step="forget", rotate_state=str(state))
     found: dict[str, Any] = hub.run(LOOK, LIMIT)
-    for kind, said in zip(("origin", "collector"), (after["said"][0], " ".join(after["said"][1:])), strict=True):
-        found["old"][kind] = said or "refused" if after[kind] else "good"
+    for kind, refused in after["refused"].items():
+        found["old"][kind] = after["said"][kind] or "refused" if refused else "good"
     return found | {"seconds": seconds, "ended": ended, "cookie": browser.known()}
 
 
@@ -334,7 +336,7 @@ def show(name: str, found: dict[str, Any], wrong: list[str]) -> None:
         for kind, probe in found["probes"].items()
     )
     old = ", ".join(f"{kind} {'good' if said == 'good' else 'refused'}" for kind, said in found["old"].items())
-    print(f"rotate: {name}: {found['seconds']} s; {probes}; old tokens: {old}", flush=True)
+    print(f"rotate: {name}: {found['seconds']} s; {probes}; old ones: {old}", flush=True)
     for line in wrong:
         print(f"rotate: {name}: WRONG: {line}", flush=True)
 

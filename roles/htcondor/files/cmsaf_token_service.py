@@ -110,13 +110,18 @@ def _time(seconds: int | None) -> str:
     return datetime.fromtimestamp(seconds or 0, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def tls(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    """Make the server's side of TLS: no client without a certificate of the facility's authority."""
+def tls(certificate: Path, key: Path, authority: Path, revoked: Path) -> ssl.SSLContext:
+    """Make the server's side of TLS: no client without a certificate of the facility's authority, or with one that it revoked.
+
+    REVOKED is the authority's list (RFC 5280, section 5) as PEM. Without it, and when it has ended, nobody is served.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(cafile=authority)
+    context.load_verify_locations(cafile=revoked)
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     # Every connection shows its certificate: none is taken on the word of an earlier one.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
@@ -164,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     files: Path = found.credentials
     pool = Pool(found.issuer, found.users_domain, found.key_id, found.lifetime)
     service = Service(pool, (files / "signing-key").read_bytes(), found.client)
-    context = tls(files / "tls.crt", files / "tls.key", files / "ca.crt")
+    context = tls(files / "tls.crt", files / "tls.key", files / "ca.crt", files / "ca.crl")
     asyncio.run(_serve(service, context, found.address, found.port))
     return 0
 

@@ -25,7 +25,7 @@ OWN = ("plugins", "roles", "playbooks", "inventories", "scripts", "tests")
 # What makes hosts for tests comes before there is any facility.
 OUTSIDE = {"facility", "test_hosts"}
 # What a caller gives with each use of the role has no default in an inventory.
-PASSED_BY_CALLERS = {"pki": {"pki_name", "pki_subject_names"}}
+PASSED_BY_CALLERS = {"pki": {"pki_name", "pki_revoked_serial", "pki_subject_names"}}
 
 
 @functools.cache

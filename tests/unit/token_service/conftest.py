@@ -76,6 +76,23 @@ class Authority:
         (place / "ca.crt").write_bytes(self.certificate.read_bytes())
         return place
 
+    def list_revoked(self, *places: Path, days: int = 1) -> Path:
+        """Make the list of revoked certificates, with those in these folders on it."""
+        now = datetime.now(timezone.utc)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - timedelta(days=9))
+            .next_update(now + timedelta(days=days))
+        )
+        for place in places:
+            certificate = x509.load_pem_x509_certificate((place / "tls.crt").read_bytes())
+            revoked = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        path = self._place / f"list-{len(places)}-{days}.crl"
+        path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
+
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1) -> x509.CertificateBuilder:
         now = datetime.now(timezone.utc)
         public = self._key.public_key()
@@ -99,12 +116,13 @@ class Authority:
 class Running:
     """The program, started as the access point starts it but for the port."""
 
-    def __init__(self, place: Path, server: Path) -> None:
+    def __init__(self, place: Path, server: Path, revoked: Path) -> None:
         place.mkdir()
         self.key = b"0123456789abcdef" * 4
         (place / "signing-key").write_bytes(self.key)
         for name in ("tls.crt", "tls.key", "ca.crt"):
             (place / name).write_bytes((server / name).read_bytes())
+        (place / "ca.crl").write_bytes(revoked.read_bytes())
         (place / "program").mkdir()
         (place / "program" / "cmsaf_mint").symlink_to(_ROOT / "plugins" / "module_utils")
         self.program = place / "program" / "cmsaf_token_service.py"
@@ -166,9 +184,23 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def running(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def revoked(authority: Authority) -> Path:
+    return authority.issue("revoked", _CLIENT, client=True)
+
+
+@pytest.fixture(scope="session")
+def running(authority: Authority, revoked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     place = tmp_path_factory.mktemp("service") / "service"
-    running = Running(place, authority.issue("token-service", "localhost"))
+    running = Running(place, authority.issue("token-service", "localhost"), authority.list_revoked(revoked))
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def with_an_ended_list(authority: Authority, tmp_path: Path) -> Iterator[Running]:
+    server = authority.issue("token-service", "localhost")
+    running = Running(tmp_path / "service", server, authority.list_revoked(days=-1))
     running.start()
     yield running
     assert running.stop() == 0

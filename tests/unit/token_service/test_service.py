@@ -84,9 +84,14 @@ def test_another_name_of_the_same_authority_is_refused(service: Any, authority: 
     assert "refused status=403" in service.journal() and "minted" not in service.journal()
 
 
-@pytest.mark.parametrize("case", ["nothing", "a server's certificate", "another authority's", "one that has ended"])
-def test_who_cannot_prove_a_name_gets_no_connection(service: Any, authority: Any, stranger: Any, case: str) -> None:
+@pytest.mark.parametrize(
+    "case", ["nothing", "a server's certificate", "another authority's", "one that has ended", "a revoked one"]
+)
+def test_who_cannot_prove_a_name_gets_no_connection(
+    service: Any, authority: Any, stranger: Any, revoked: Path, case: str
+) -> None:
     own = {
+        "a revoked one": lambda: revoked,
         "nothing": lambda: None,
         "a server's certificate": lambda: authority.issue("server", CLIENT),
         "another authority's": lambda: stranger.issue("hub-client", CLIENT, client=True),
@@ -95,6 +100,11 @@ def test_who_cannot_prove_a_name_gets_no_connection(service: Any, authority: Any
     with pytest.raises((OSError, HTTPException)):
         ask(service.connect(own, authority.certificate), {"user": "alice", "lifetime": 1})
     assert "minted" not in service.journal()
+
+
+def test_a_list_that_has_ended_has_nobody_served(with_an_ended_list: Any, hub: Path, authority: Any) -> None:
+    with pytest.raises((OSError, HTTPException)):
+        ask(with_an_ended_list.connect(hub, authority.certificate), {"user": "alice", "lifetime": 1})
 
 
 def test_old_tls_and_none_are_refused(service: Any, hub: Path, authority: Any) -> None:
