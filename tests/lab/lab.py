@@ -3,7 +3,8 @@
 
 Each example notebook is opened and run whole in a browser, and no cell of it may end in an error. Then clusters are made by
 "+ NEW" of Dask's sidebar, and one more by keyboard alone; one is made larger there, its dashboard's plots are shown through the
-hub, a kernel finds it by its name and computes; all are shut down there, and no job of theirs is left.
+hub, a kernel finds it by its name and computes; all are shut down there, and no job of theirs is left. At last
+the sidebar has to say why a cluster of "+ NEW" cannot start, and why the workers of a kernel's cluster died.
 STATE holds settings.json (url, ca, password_file). REPORT gets pictures, wide and narrow, light and dark, and lab.json.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from browser import JOBS, WIDE, browser_page, open_lab, picture, until
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from users import ROOT, Facility, Hub, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
 USER = "looker"
@@ -72,6 +73,31 @@ with HTCondorCluster(cores=1, memory="512 MiB", worker_image=registry + "/cmsaf/
 answer(said)
 """
 
+# For all clusters of a server that is started with it: what no slot has, and the pool is not asked before.
+NEVER = """
+from pathlib import Path
+path = Path.home() / ".config/dask/never.yaml"
+path.parent.mkdir(parents=True, exist_ok=True)
+path.write_text("jobqueue: {cmsaf: {memory: 900 GiB, check-pool: false}}")
+answer(True)
+"""
+NEVER_MORE = """
+from pathlib import Path
+(Path.home() / ".config/dask/never.yaml").unlink()
+answer(True)
+"""
+# Its workers die of an argument that they do not know.
+DYING = """
+from cmsaf_dask import HTCondorCluster
+cluster = HTCondorCluster(cores=1, memory="512 MiB", worker_extra_args=["--not-an-option"])
+cluster.scale(1)
+answer(cluster.name)
+"""
+CLOSE = """
+cluster.close()
+answer(True)
+"""
+
 ITEM = ".dask-ClusterListingItem"
 PLOT = ".jp-NotebookPanel:visible .jp-RenderedImage img"
 
@@ -118,22 +144,41 @@ def names(page: Page) -> list[str]:
     return [str(text) for text in page.locator(f"{ITEM}-title").all_inner_texts()]
 
 
-def scale(page: Page, name: str, workers: int) -> float:
-    """By the dialog of the sidebar; seconds until the sidebar counts them."""
-    item = page.locator(ITEM).filter(has_text=name)
-    item.locator(f"{ITEM}-scale").click()
+def ask_for(page: Page, name: str, workers: int) -> None:
+    """By the dialog of the sidebar."""
+    page.locator(ITEM).filter(has_text=name).locator(f"{ITEM}-scale").click()
     page.locator(".jp-Dialog .dask-ScalingInput").first.fill(str(workers))
     page.locator(".jp-Dialog .jp-mod-accept").click()
+
+
+def scale(page: Page, name: str, workers: int) -> float:
+    """Seconds until the sidebar counts them."""
+    ask_for(page, name, workers)
+    item = page.locator(ITEM).filter(has_text=name)
     return until(
         f"{workers} workers in the sidebar", lambda: f"Number of Workers: {workers}" in item.inner_text(), LIMIT
     )
 
 
+def open_sidebar(page: Page, hub: Hub) -> Locator:
+    """Dask's sidebar in a page that is loaded anew; its "+ NEW"."""
+    page.goto(f"{hub.place}/lab?reset")
+    page.locator(".jp-SideBar [title*=Dask], .jp-SideBar [data-id=dask-dashboard-launcher]").first.click()
+    return page.locator(".dask-DaskClusterManager").get_by_text("NEW", exact=True)
+
+
+def shut_down(page: Page, hub: Hub) -> float:
+    """All clusters of the sidebar; seconds until no job is left."""
+    while before := len(names(page)):
+        page.locator(f"{ITEM}-stop").first.click()
+        until("A cluster is shut down", lambda n=before: len(names(page)) < n, LIMIT)
+    return until("No job is left", lambda: not hub.run(JOBS, LIMIT), LIMIT)
+
+
 def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     """Clusters by mouse and by keyboard."""
     found: dict[str, Any] = {}
-    page.locator(".jp-SideBar [title*=Dask], .jp-SideBar [data-id=dask-dashboard-launcher]").first.click()
-    new = page.locator(".dask-DaskClusterManager").get_by_text("NEW", exact=True)
+    new = open_sidebar(page, hub)
     for count in (1, 2):
         new.click()
         found[f'cluster {count} by "+ NEW"'] = until(f"Cluster {count}", lambda n=count: len(names(page)) == n, LIMIT)
@@ -166,10 +211,47 @@ def sidebar(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
     drawn.wait_for()
     picture(page, report / "sidebar-dark.png")
 
-    while before := len(names(page)):
-        page.locator(f"{ITEM}-stop").first.click()
-        until("A cluster is shut down", lambda n=before: len(names(page)) < n, LIMIT)
-    found["no job left"] = until("No job is left", lambda: not hub.run(JOBS, LIMIT), LIMIT)
+    found["no job left"] = shut_down(page, hub)
+    return found
+
+
+def say(page: Page, cluster: str, *texts: str) -> tuple[Locator, float]:
+    """What the sidebar says of a cluster, and seconds until all of these texts are in it."""
+    region = page.get_by_role("region", name="Workers", exact=True)
+    said = region.get_by_role("article").filter(has=page.get_by_role("heading", name=cluster, exact=True))
+
+    def all_there() -> bool:
+        now = " ".join(said.all_inner_texts())
+        return all(text in now for text in texts)
+
+    return said, until(f"The sidebar says of {cluster}: {' … '.join(texts)}", all_there, LIMIT)
+
+
+def why(page: Page, hub: Hub, report: Path) -> dict[str, Any]:
+    """Why workers are not there, in a server whose clusters ask for what no slot has."""
+    found: dict[str, Any] = {}
+    open_sidebar(page, hub).click()
+    until("Cluster 1", lambda: len(names(page)) == 1, LIMIT)
+    (never,) = names(page)
+    say(page, never, "made here; its name is dask-", "0 of 0 workers are here.")
+    ask_for(page, never, 1)
+    texts = "0 of 1 workers are here.", "No slot fits the job, not even an empty one.", "memory (921600 MiB asked for"
+    said, found["no slot fits"] = say(page, never, *texts)
+    found["its words"] = said.inner_text()
+
+    dying = hub.run(DYING, LIMIT)
+    said, found["workers died"] = say(page, dying, "made by process", "ended with exit status", "Last lines of")
+    said.locator("summary").first.press("Enter")
+    said.locator("pre").first.get_by_text("--not-an-option").wait_for()
+    said.scroll_into_view_if_needed()
+    picture(page, report / "sidebar-why.png")
+    page.set_viewport_size({"width": 700, "height": 900})
+    said.scroll_into_view_if_needed()
+    picture(page, report / "sidebar-why-narrow.png")
+    page.set_viewport_size(WIDE)
+    hub.run(CLOSE, LIMIT)
+    until("A closed cluster is gone from the sidebar", lambda: not said.count(), LIMIT)
+    shut_down(page, hub)
     return found
 
 
@@ -190,8 +272,13 @@ def main() -> int:
         found["an image that is not there"] = hub.run(NO_IMAGE, LIMIT)
         if "image is not to be had" not in found["an image that is not there"]:
             sys.exit(f"An image that is not there: {found['an image that is not there']}")
-        page.goto(f"{hub.place}/lab?reset")
         found["sidebar"] = sidebar(page, hub, report)
+        hub.run(NEVER, LIMIT)
+        start_fresh(hub, facility.password, LIMIT)
+        try:
+            found["why"] = why(page, hub, report)
+        finally:
+            hub.run(NEVER_MORE, LIMIT)
     hub.stop(LIMIT)
     (report / "lab.json").write_text(json.dumps(found, indent=1))
     print(json.dumps(found, indent=1))

@@ -26,12 +26,12 @@ from kubernetes_asyncio.client import (
 )
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from . import credentials, objects, profiles
-from .answers import CALL_SECONDS, CONFLICT, FAILURES, NOT_FOUND, ask, words
+from . import credentials, home, objects, profiles
+from .answers import CALL_SECONDS, CONFLICT, NOT_FOUND, ask
 from .arrival import Arrivals
 from .errors import ClusterError
 from .names import Server
-from .room import Watch, quantity
+from .room import Watch
 from .settings import Settings
 from .web import forbidden
 
@@ -86,7 +86,7 @@ class Hooks:
         spawner.log.info("Made %d credentials for %s", len(self._minted[spawner]), server.slug)
 
     async def modify_pod(self, spawner: Any, pod: Any) -> Any:
-        """Mount the Secret and what the user shares with others, name the server."""
+        """Mount the Secret and what the user shares with others, name the server, see that the home is there."""
         server = self.server(spawner)
         pod.metadata.labels = {**(pod.metadata.labels or {}), objects.SERVER_LABEL: server.slug}
         volume = V1Volume(
@@ -99,7 +99,7 @@ class Hooks:
         pod.spec.volumes = [*(pod.spec.volumes or []), volume, *map(_volume, shared)]
         container.volume_mounts = [*(container.volume_mounts or []), mount, *map(_mount, shared)]
         image = self._worker_image(spawner, container.image) if self.settings.condor else None
-        added = objects.pod_environment(server, image, self.settings.sessions, await self._home_bytes(spawner))
+        added = objects.pod_environment(server, image, self.settings.sessions, await home.ensure(spawner, self._calls))
         kept = [item for item in container.env or [] if item.name not in added]
         container.env = kept + [V1EnvVar(name=name, value=value) for name, value in added.items()]
         if _shares_a_disk(spawner):
@@ -149,21 +149,6 @@ class Hooks:
                     "%s %s was not deleted (%s %s); it goes with its pod",
                     *(what, name, problem.status, problem.reason),
                 )
-
-    async def _home_bytes(self, spawner: Any) -> int | None:
-        """Size of the home's claim, by which the server tells the user's quota from the size of a whole disk."""
-        if not spawner.storage_pvc_ensure:
-            return None
-        call = spawner.api.read_namespaced_persistent_volume_claim
-        try:
-            async with self._calls:
-                claim = await ask(call, spawner.pvc_name, spawner.namespace)
-        except FAILURES as problem:
-            # Only that it is not shown: nothing that would be worth a start.
-            spawner.log.warning("Asking for the size of %s: %s", spawner.pvc_name, words(problem))
-            return None
-        given = (claim.get("status") or {}).get("capacity") or {}
-        return int(max(quantity(one["storage"]) for one in (claim["spec"]["resources"]["requests"], given) if one))
 
     def _open(self, spawner: Any) -> list[profiles.Profile]:
         """The profiles that the user's groups allow, by what the login said last."""

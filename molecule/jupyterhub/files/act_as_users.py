@@ -14,6 +14,7 @@ lure     the second user, logged in by a browser's cookies, opens a page of the 
          the second one's
 fill     the first user fills his home while the second one writes, and starts one more server, where he makes room again
 end      the first user stops the second server
+again    the last user starts the server once more and looks for what was written for "fill"
 running  names the users whose server runs, by the hub's own word
 stop     every user stops the server
 
@@ -71,6 +72,10 @@ with open(pathlib.Path("~/beside").expanduser(), "wb") as file:
     file.flush()
     os.fsync(file.fileno())
 answer(written)
+"""
+LOOK = """
+import pathlib
+answer(pathlib.Path("~/beside").expanduser().exists())
 """
 NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}}
 LONG_CELL = {"cell_type": "raw", "id": "long", "metadata": {}, "source": "z" * 2**23}
@@ -276,6 +281,13 @@ def trespass(state: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def again(state: dict[str, Any]) -> dict[str, Any]:
+    hub = Hub(Session(**{**state["sessions"][-1], "kernel": ""}))
+    hub.start(LIMIT)
+    hub.open_kernel()
+    return {"beside": hub.run(LOOK, LIMIT)}
+
+
 def running(state: dict[str, Any]) -> dict[str, Any]:
     sessions = [Session(**session) for session in state["sessions"]]
     return {"running": [session.user for session in sessions if Hub(session).runs()]}
@@ -287,7 +299,7 @@ def stop(state: dict[str, Any]) -> dict[str, Any]:
     return {"stopped": state["users"]}
 
 
-STEPS = {step.__name__: step for step in (start, choose, fill, end, ask, trespass, lure, running, stop)}
+STEPS = {step.__name__: step for step in (start, choose, fill, end, ask, trespass, lure, again, running, stop)}
 
 
 def main() -> int:

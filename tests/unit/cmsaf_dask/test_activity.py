@@ -106,7 +106,7 @@ def test_jupyter_s_server_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name for name, on in enabled["ServerApp"]["jpserver_extensions"].items() if on]
     points = [point for name in names for point in import_module(name)._jupyter_server_extension_points()]
     assert [point["module"] for point in points] == names
-    assert names == ["cmsaf_dask.activity", "cmsaf_dask.home", "cmsaf_dask.sessions"]
+    assert names == ["cmsaf_dask.activity", "cmsaf_dask.home", "cmsaf_dask.sessions", "cmsaf_dask.sidebar"]
     times: dict[str, datetime] = {}
 
     async def live() -> None:
@@ -115,7 +115,7 @@ def test_jupyter_s_server_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
             kernel_manager=SimpleNamespace(list_kernels=lambda: [{"execution_state": "busy"}]),
             web_app=SimpleNamespace(settings={"last_activity_times": times}),
         )
-        # Without a hub sessions has nothing to say; home wants a real Jupyter server, which the hub's scenario has.
+        # Without a hub sessions has nothing to say; the others want a real Jupyter server, which the hub's scenario and the lab have.
         for name in ("cmsaf_dask.activity", "cmsaf_dask.sessions"):
             import_module(name)._load_jupyter_server_extension(server)
         await until(lambda: bool(times))

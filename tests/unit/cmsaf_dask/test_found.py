@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,6 @@ if sys.argv[1:] == ["close"]:
     cluster.close()
 print(json.dumps(said))
 """
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CMSAF_RUN", str(tmp_path))
-    monkeypatch.setenv("CMSAF_SECRETS", str(tmp_path / "none"))
-    return tmp_path
-
-
-@pytest.fixture
-def make(run: Path) -> Iterator[Callable[..., Any]]:
-    made: list[Any] = []
-
-    def one(**options: Any) -> Any:
-        settings = {"cores": 1, "memory": "1 GiB", "dashboard_port": 0, "protocol": "tcp://"}
-        cluster = HTCondorCluster(**(settings | options))
-        made.append(cluster)
-        return cluster
-
-    yield one
-    for cluster in made:
-        cluster.close()
 
 
 def free_port() -> int:

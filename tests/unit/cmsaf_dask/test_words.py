@@ -148,6 +148,21 @@ def test_explanations(facts: Facts, words_in_it: str) -> None:
     assert words_in_it in str(tell(facts))
 
 
+@pytest.mark.parametrize(
+    ("facts", "fine"),
+    [
+        (Facts(wanted=0, here=0), True),
+        (Facts(wanted=1, here=1, troubles=[(1000, "w1", "ended by signal 9")]), True),
+        (Facts(wanted=2, here=1), False),
+        # What scaling has given up is not wanted any more.
+        (Facts(wanted=0, here=0, stopped="five rounds."), False),
+        (Facts(wanted=1, here=1, error="no answer"), False),
+    ],
+)
+def test_whether_all_is_well(facts: Facts, fine: bool) -> None:
+    assert tell(facts).fine is fine
+
+
 def test_an_explanation_shows_itself_in_a_notebook() -> None:
     shown = explain.Explanation("1 of 2", ("held: <b>",))._repr_html_()
     assert shown == "<div><b>1 of 2</b><ul><li>held: &lt;b&gt;</li></ul></div>"

@@ -330,9 +330,8 @@ def test_time_between_renewals(values: dict[str, Any]) -> None:
 class Answer:
     """What the client gives back of the API server's, where it is not to read it itself."""
 
-    def __init__(self, status: int = 200, reason: str = "OK", content: Any = None) -> None:
+    def __init__(self, status: int = 200, reason: str = "OK") -> None:
         self.status, self.reason, self.ok = status, reason, status < 400
-        self.content = json.dumps(content or {}).encode()
 
     async def __aenter__(self) -> Answer:
         return self
@@ -341,7 +340,7 @@ class Answer:
         pass
 
     async def read(self) -> bytes:
-        return self.content
+        return b"{}"
 
 
 class Cluster:
@@ -378,12 +377,7 @@ class Cluster:
             assert not _preload_content
             return Answer(404, "Not Found") if self.objects.pop((kind, name), None) is None else Answer()
 
-        async def read(name: str, namespace: str, _preload_content: bool, _request_timeout: float) -> Answer:
-            assert not _preload_content
-            found = self.objects.get((kind, name))
-            return Answer(404, "Not Found") if found is None else Answer(content=found)
-
-        return {"create": create, "delete": delete, "read": read}[action]
+        return {"create": create, "delete": delete}[action]
 
 
 class Spawner:
@@ -524,38 +518,6 @@ def test_pod_is_extended(values: dict[str, Any]) -> None:
             ],
         },
     }
-
-
-@pytest.mark.parametrize(
-    ("claim", "told"),
-    [
-        ({"spec": {"resources": {"requests": {"storage": "10Gi"}}}}, ["10737418240"]),
-        # Of a volume that was rounded up, and of one that is about to grow.
-        (
-            {
-                "spec": {"resources": {"requests": {"storage": "10G"}}},
-                "status": {"capacity": {"storage": "10Gi"}, "phase": "Bound"},
-            },
-            ["10737418240"],
-        ),
-        (
-            {"spec": {"resources": {"requests": {"storage": "2Gi"}}}, "status": {"capacity": {"storage": "1Gi"}}},
-            ["2147483648"],
-        ),
-        # A start does not fail for want of it.
-        (None, []),
-    ],
-)
-def test_a_server_knows_what_its_home_s_claim_says(
-    values: dict[str, Any], claim: dict[str, Any] | None, told: list[str]
-) -> None:
-    spawner = Spawner(Cluster())
-    spawner.storage_pvc_ensure, spawner.storage_access_modes, spawner.pvc_name = True, ["ReadWriteMany"], "claim-alice"
-    if claim:
-        spawner.api.objects["persistent_volume_claim", "claim-alice"] = claim
-    changed = asyncio.run(Hooks(Settings.from_values(values)).modify_pod(spawner, pod()))
-    variables = changed.spec.containers[0].env
-    assert [one.value for one in variables if one.name == "CMSAF_HOME_BYTES"] == told
 
 
 def test_the_loop_turns_between_the_credentials_of_two_servers(

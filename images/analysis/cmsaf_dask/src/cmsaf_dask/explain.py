@@ -19,6 +19,8 @@ from distributed.utils import Log, Logs
 __all__ = ["Explaining", "Explanation", "Facts", "tell"]
 
 SHOWN = 5
+# Of an ended worker's output, where it is shown by itself.
+LINES = 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Explanation:
 
     headline: str
     reasons: tuple[str, ...] = ()
+    # All workers that were asked for are here, and nothing keeps more from coming.
+    fine: bool = False
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *(f"- {reason}" for reason in self.reasons)])
@@ -77,7 +81,8 @@ def tell(facts: Facts) -> Explanation:
     missing = facts.wanted // facts.processes - len(facts.jobs)
     if not reasons and missing > 0:
         reasons.append(f"{_count(missing, 'job')} will be submitted at once.")
-    return Explanation(headline, tuple(reasons))
+    fine = facts.here >= facts.wanted and not (facts.stopped or facts.complaint or facts.error)
+    return Explanation(headline, tuple(reasons), fine)
 
 
 def _count(number: int, noun: str) -> str:
@@ -232,6 +237,11 @@ class Explaining:
         except PoolError as error:
             facts.error = str(error)
         return facts
+
+    def _last_lines(self) -> dict[str, str]:
+        """What those workers wrote last that have ended last, by their names."""
+        outputs = [] if self._watch is None else list(self._watch.outputs.items())
+        return {name: "\n".join(text.splitlines()[-LINES:]) for name, text in outputs[-SHOWN:]}
 
     def logs(self) -> Any:
         """What workers have written, living and ended ones. Awaitable where the cluster is asynchronous."""

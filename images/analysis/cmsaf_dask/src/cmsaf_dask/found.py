@@ -17,19 +17,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmsaf_dask.secrets import replace_private, security_of_server
+from cmsaf_dask.secrets import client_security, replace_private, security_of_server
 
 if TYPE_CHECKING:
     from cmsaf_dask.explain import Explanation
     from distributed import Client
     from distributed.security import Security
 
-__all__ = ["Findable", "FoundCluster", "Record", "find", "list_clusters", "records"]
+__all__ = ["Findable", "FoundCluster", "Record", "ask", "find", "list_clusters", "records"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a cluster is. began tells its process from a later one of the same number."""
+    """Where a cluster is. began tells its process from a later one of the same number, and made_by is the notebook or
+    console whose kernel the process is."""
 
     name: str
     address: str
@@ -37,6 +38,7 @@ class Record:
     host: str
     process: int
     began: str
+    made_by: str = ""
 
 
 def _directory() -> Path:
@@ -87,6 +89,16 @@ def find(name: str | None = None) -> FoundCluster:
     )
 
 
+async def ask(record: Record, what: str, **arguments: Any) -> Any:
+    """Ask a cluster of this or another process, as _asked answers; raises OSError where it is not to be reached."""
+    from distributed.core import rpc
+
+    security = client_security({"address": record.address})
+    options = {} if security is None else security.get_connection_args("client")
+    async with rpc(record.address, connection_args=options) as scheduler:
+        return await scheduler.cmsaf_cluster(what=what, arguments=arguments)
+
+
 class FoundCluster:
     """A cluster of another process of this server. It can be used, scaled, asked and closed from here.
 
@@ -118,7 +130,7 @@ class FoundCluster:
         from cmsaf_dask.explain import Explanation
 
         said = self._ask("explain")
-        return Explanation(said["headline"], tuple(said["reasons"]))
+        return Explanation(said["headline"], tuple(said["reasons"]), said["fine"])
 
     def logs(self) -> dict[str, str]:
         """Read what workers have written."""
@@ -173,6 +185,8 @@ class Findable:
             host=socket.gethostname(),
             process=os.getpid(),
             began=_began(os.getpid()),
+            # Jupyter's server gives it to kernels: the path of what they are opened for.
+            made_by=Path(os.environ.get("JPY_SESSION_NAME", "")).name,
         )
         # A name is the user's, and may be no file's.
         descriptor, path = tempfile.mkstemp(suffix=".json", dir=directory)
@@ -187,8 +201,7 @@ class Findable:
             await cluster._scale_checked(cluster._jobs_for(int(arguments["n"]), 0, None, None))
             return None
         if what == "explain":
-            explanation = await cluster._explain()
-            return {"headline": explanation.headline, "reasons": list(explanation.reasons)}
+            return {**asdict(await cluster._explain()), "last_lines": cluster._last_lines()}
         if what == "logs":
             return {name: str(text) for name, text in (await cluster._worker_logs()).items()}
         if what == "close":

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tornado import web
+from cmsaf_dask import page
 
 __all__ = ["Home", "claimed", "look"]
 
@@ -131,18 +131,9 @@ def _load_jupyter_server_extension(server: Any) -> None:
     claim = claimed(os.environ)
     if claim is None:
         return
-    from jupyter_server.base.handlers import APIHandler
-    from jupyter_server.utils import url_path_join
 
-    class Handler(APIHandler):
-        """Answers JupyterLab's page."""
+    async def answer() -> dict[str, Any]:
+        # In a thread: while an NFS server is away, the question waits for it.
+        return (await asyncio.to_thread(look, Path.home(), claim)).answer()
 
-        _track_activity = False
-
-        @web.authenticated
-        async def get(self) -> None:
-            # In a thread: while an NFS server is away, the question waits for it.
-            found = await asyncio.to_thread(look, Path.home(), claim)
-            self.finish(found.answer())
-
-    server.web_app.add_handlers(".*$", [(url_path_join(server.base_url, "cmsaf", "home"), Handler)])
+    page.add(server, "home", answer)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
+from cmsaf_dask import page
 from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
@@ -114,26 +115,14 @@ def _load_jupyter_server_extension(server: Any) -> None:
     limits = Limits.from_environment(os.environ)
     if limits is None:
         return
-    from jupyter_server.base.handlers import APIHandler
-    from jupyter_server.utils import url_path_join
 
-    class Handler(APIHandler):
-        """Answers JupyterLab's page."""
+    async def answer() -> dict[str, Any]:
+        try:
+            servers = await servers_of(os.environ)
+        except (OSError, HTTPClientError) as problem:
+            # The page keeps what it has said, and asks again.
+            raise web.HTTPError(503, f"Asking the hub for this user's servers: {problem}") from problem
+        own = os.environ.get("JUPYTERHUB_SERVER_NAME", "")
+        return {"again": limits.again, "warnings": warnings(servers, own, limits, datetime.now(timezone.utc))}
 
-        _track_activity = False
-
-        @web.authenticated
-        async def get(self) -> None:
-            try:
-                servers = await servers_of(os.environ)
-            except (OSError, HTTPClientError) as problem:
-                # The page keeps what it has said, and asks again.
-                self.log.debug("Asking the hub for this user's servers: %s", problem)
-                self.set_status(503)
-                self.finish({"message": "The hub did not say which servers there are."})
-                return
-            own = os.environ.get("JUPYTERHUB_SERVER_NAME", "")
-            found = warnings(servers, own, limits, datetime.now(timezone.utc))
-            self.finish({"again": limits.again, "warnings": found})
-
-    server.web_app.add_handlers(".*$", [(url_path_join(server.base_url, "cmsaf", "sessions"), Handler)])
+    page.add(server, "sessions", answer)
