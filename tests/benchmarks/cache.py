@@ -35,11 +35,13 @@ WEB = 8443
 # Settings in place of the role's, by the name of the kind.
 KINDS: dict[str, dict[str, str]] = {
     "role": {},
-    "XRootD's defaults": {"blocksize": "128k", "prefetch": "10"},
-    "1m, prefetching": {"blocksize": "1m", "prefetch": "10"},
-    "1m": {"blocksize": "1m", "prefetch": "0"},
-    "256k": {"blocksize": "256k", "prefetch": "0"},
-    "64k": {"blocksize": "64k", "prefetch": "0"},
+    "XRootD's defaults": {"pfc.blocksize": "128k", "pfc.prefetch": "10", "xrd.buffers": "maxbsz 2m"},
+    "1m, prefetching": {"pfc.blocksize": "1m", "pfc.prefetch": "10"},
+    "1m, 2m at once": {"pfc.blocksize": "1m", "xrd.buffers": "maxbsz 2m"},
+    "1m": {"pfc.blocksize": "1m"},
+    "256k": {"pfc.blocksize": "256k"},
+    "128k": {"pfc.blocksize": "128k"},
+    "64k": {"pfc.blocksize": "64k"},
 }
 CLIENT = """
 import json, sys, threading

@@ -289,13 +289,13 @@ class Lab:
     def start(
         self, name: str, changed: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Start one, with pfc's settings of these names changed, and wait until it serves."""
+        """Start one, with these directives changed, and wait until it serves."""
         path = self.root / f"etc/xrootd/cmsaf/{name}.cfg"
         text = path.read_text(encoding="utf-8")
         for setting, value in (changed or {}).items():
-            text, count = re.subn(rf"(?m)^pfc\.{setting} .*", f"pfc.{setting} {value}", text)
+            text, count = re.subn(rf"(?m)^{re.escape(setting)} .*", f"{setting} {value}", text)
             if count != 1:
-                sys.exit(f"the role's configuration sets pfc.{setting} {count} times")
+                sys.exit(f"the role's configuration has {setting} {count} times")
         path.with_suffix(".now").write_text(text, encoding="utf-8")
         # What the role gives to the cache means nothing to the origin.
         client = environment(self.rendered("cache").containers["xrootd"])

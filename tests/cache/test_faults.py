@@ -294,7 +294,7 @@ def test_many_files_by_many_clients(lab: Faulty) -> None:
 @pytest.mark.parametrize("ram", ["1g", "3g"])
 def test_columns_of_many_files_at_once(lab: Faulty, ram: str) -> None:
     """A piece that is asked for wants a whole block in memory; one that finds no place is read past the cache, and not kept."""
-    lab.fresh({"ram": ram})
+    lab.fresh({"pfc.ram": ram})
     sent = []
     for _turn in range(2):
         before = lab.relay.sent
