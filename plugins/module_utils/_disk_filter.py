@@ -88,24 +88,25 @@ def device_class(disk: Disk) -> str:
 def choice(
     disks: t.Sequence[Disk],
     wanted: Filter,
-    named: t.Collection[str],
+    named: t.Mapping[str, str],
     names: t.Mapping[str, t.Sequence[str]],
     *,
     loops: bool,
 ) -> list[dict[str, t.Any]]:
     """Every disk of a host, and whether it is chosen.
 
-    `named` are the devices that the inventory has already, `names` the names below /dev/disk/by-id of each device.
+    `named` has the path by which the inventory names a device already, `names` the names below /dev/disk/by-id of each device.
     """
     return [_judged(disk, wanted, named, stable_name(names.get(disk.device, ())), loops) for disk in disks]
 
 
-def _judged(disk: Disk, wanted: Filter, named: t.Collection[str], name: str, loops: bool) -> dict[str, t.Any]:
+def _judged(disk: Disk, wanted: Filter, named: t.Mapping[str, str], name: str, loops: bool) -> dict[str, t.Any]:
     reason = _reason(disk, wanted, name, loops)
     state = "named" if disk.device in named else "no" if reason else "chosen"
     return {
         "state": state,
         "device": disk.device,
+        "path": named.get(disk.device, ""),
         "name": name and f"/dev/disk/by-id/{name}",
         "size": disk.size,
         "device_class": device_class(disk),

@@ -126,6 +126,9 @@ found:
     device:
       description: Its name of now.
       type: str
+    path:
+      description: Its name in O(disks), empty if it is not there.
+      type: str
     size:
       description: Its size in bytes.
       type: int
@@ -245,7 +248,7 @@ def look_around(module: AnsibleModule, known: list[Disk], names: dict[str, list[
     return choice(
         [look(module, device) for device in here],
         wanted,
-        {disk.device for disk in known},
+        {disk.device: disk.path for disk in known},
         names,
         loops=module.params["loop_devices"],
     )

@@ -29,6 +29,7 @@ class Row:
     state: str
     host: str
     device: str
+    path: str
     size: int
     device_class: str
     model: str
@@ -77,15 +78,19 @@ def as_inventory(listed: Sequence[Row], named: Mapping[str, Sequence[Mapping[str
     """A file for the inventory with the disks that it has for each host, as they are there, and those that are chosen."""
     lines = ["storage:", "  hosts:"]
     for host, disks in named.items():
-        chosen = [row for row in listed if row.host == host and row.state == "chosen"]
-        if disks or chosen:
-            lines += [f"    {host}:", "      rook_disks:"]
-        lines += [f"        - {json.dumps(disk, sort_keys=True)}" for disk in disks]
-        lines += [
-            f"        - {json.dumps({'path': row.name, 'device_class': row.device_class})} # {_line(row)}"
-            for row in chosen
-        ]
+        here = [row for row in listed if row.host == host]
+        known = {row.path: row for row in here if row.state == "named"}
+        entries = [_entry(disk["path"], disk.get("device_class"), known.get(disk["path"])) for disk in disks]
+        entries += [_entry(row.name, row.device_class, row) for row in here if row.state == "chosen"]
+        if entries:
+            lines += [f"    {host}:", "      rook_disks:", *entries]
     return _HEAD + "---\n" + "\n".join(lines) + "\n"
+
+
+def _entry(path: str, device_class: str | None, row: Row | None) -> str:
+    """One disk, always in the same words: what is new in the file is all that a comparison shows."""
+    disk = {"path": path, **({"device_class": device_class} if device_class else {})}
+    return f"        - {json.dumps(disk)}" + (f" # {_line(row)}" if row else "")
 
 
 def _line(row: Row) -> str:

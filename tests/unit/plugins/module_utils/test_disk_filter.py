@@ -35,7 +35,7 @@ def disk(**change: Any) -> Disk:
 
 
 def chosen(found: Disk, wanted: dict[str, Any], names: tuple[str, ...] = (NAME,), **more: Any) -> tuple[str, str]:
-    given = {"named": (), "loops": False, **more}
+    given = {"named": {}, "loops": False, **more}
     (entry,) = choice([found], Filter.of(wanted), given["named"], {found.device: names}, loops=given["loops"])
     return entry["state"], entry["reason"]
 
@@ -108,9 +108,17 @@ def test_content_is_told_of_what_the_filter_wants() -> None:
 
 
 def test_what_the_inventory_has_is_not_chosen_again() -> None:
-    assert chosen(disk(), {}, named={"/dev/sdb"}) == ("named", "")
+    assert chosen(disk(), {}, named={"/dev/sdb": "/dev/disk/by-id/ata-1"}) == ("named", "")
     # The cluster's own, on which there is its data.
-    assert chosen(disk(contents=["an OSD"]), {"rotational": False}, named={"/dev/sdb"}) == ("named", "")
+    assert chosen(disk(contents=["an OSD"]), {"rotational": False}, named={"/dev/sdb": "/dev/disk/by-id/ata-1"}) == (
+        "named",
+        "",
+    )
+
+
+def test_the_inventory_s_own_name_is_told_of_what_it_has() -> None:
+    (entry,) = choice([disk()], Filter(), {"/dev/sdb": "/dev/disk/by-path/1"}, {"/dev/sdb": [NAME]}, loops=False)
+    assert (entry["path"], entry["name"]) == ("/dev/disk/by-path/1", f"/dev/disk/by-id/{NAME}")
 
 
 def test_a_disk_without_a_name_is_not_chosen() -> None:
@@ -137,10 +145,11 @@ def test_the_name_is_the_disk_s_own(names: list[str], best: str) -> None:
 
 
 def test_all_that_is_known_of_a_disk_is_told() -> None:
-    (entry,) = choice([disk()], Filter(), (), {"/dev/sdb": [NAME]}, loops=False)
+    (entry,) = choice([disk()], Filter(), {}, {"/dev/sdb": [NAME]}, loops=False)
     assert entry == {
         "state": "chosen",
         "device": "/dev/sdb",
+        "path": "",
         "name": f"/dev/disk/by-id/{NAME}",
         "size": 10 * TB,
         "device_class": "hdd",

@@ -14,7 +14,7 @@ BY_ID = "/dev/disk/by-id/"
 
 
 def disk(state: str, device: str, name: str, reason: str = "", **change: Any) -> dict[str, Any]:
-    common = {"size": 10**13, "device_class": "hdd", "model": "ST10000", "serial": f"S{name[-1:]}"}
+    common = {"path": "", "size": 10**13, "device_class": "hdd", "model": "ST10000", "serial": f"S{name[-1:]}"}
     named = {"state": state, "device": device, "name": name and BY_ID + name, "reason": reason}
     return {**common, **named, **change}
 
@@ -24,7 +24,10 @@ FOUND = {
         disk("no", "/dev/sda", "wwn-a", "in use: mounted at /", size=480 * 10**9, device_class="ssd", model="MZ7"),
         disk("chosen", "/dev/sdb", "wwn-b"),
     ],
-    "w1": [disk("named", "/dev/sdb", "wwn-c"), disk("chosen", "/dev/nvme0n1", "nvme-eui.d", device_class="nvme")],
+    "w1": [
+        disk("named", "/dev/sdb", "wwn-c", path=f"{BY_ID}ata-c"),
+        disk("chosen", "/dev/nvme0n1", "nvme-eui.d", device_class="nvme"),
+    ],
 }
 NAMED: dict[str, list[dict[str, Any]]] = {
     "w1": [{"path": f"{BY_ID}ata-c", "device_class": "big"}],
@@ -58,6 +61,26 @@ def test_inventory_has_what_was_named_and_what_is_chosen() -> None:
         }
     }
     assert "} # 10.00 TB ST10000 Sb\n" in text
+
+
+def test_only_what_is_new_differs_from_the_last_file() -> None:
+    before = rook_disk_choice(FOUND, NAMED)["inventory"]
+    named = {
+        host: [dict(disk) for disk in at["rook_disks"]]
+        for host, at in yaml.safe_load(before)["storage"]["hosts"].items()
+    }
+    found = {
+        host: [
+            {**disk, "state": "named", "path": disk["path"] or disk["name"]} if disk["state"] == "chosen" else disk
+            for disk in disks
+        ]
+        for host, disks in FOUND.items()
+    }
+    assert rook_disk_choice(found, named)["inventory"] == before
+    new = rook_disk_choice({**found, "w2": [*found["w2"], disk("chosen", "/dev/sdx", "wwn-x")]}, named)["inventory"]
+    assert set(new.splitlines()) - set(before.splitlines()) == {
+        f'        - {{"path": "{BY_ID}wwn-x", "device_class": "hdd"}} # 10.00 TB ST10000 Sx'
+    }
 
 
 def test_a_disk_that_several_hosts_see_is_chosen_on_none() -> None:
