@@ -14,6 +14,7 @@ __all__ = (
     "parse_label",
     "places",
     "signatures",
+    "unfit",
     "uses",
 )
 
@@ -52,6 +53,10 @@ class Disk:
     kind: str = ""
     size: int = 0
     read_only: bool = False
+    rotational: bool = False
+    model: str = ""
+    vendor: str = ""
+    serial: str = ""
     unreadable: str = ""
     uses: list[str] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
@@ -165,29 +170,33 @@ def _some(names: t.Sequence[str]) -> str:
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
-def _unfit(disk: Disk, loops: bool, names: t.Sequence[str]) -> str:
-    """Why a disk cannot be an OSD whatever is on it, and what to do; '' if it can."""
+def unfit(disk: Disk, *, loops: bool, names: t.Sequence[str] = ()) -> tuple[str, str] | None:
+    """Why a disk cannot be an OSD whatever is on it, and what to do; None if it can."""
     if not disk.device:
-        return f"which does not exist. Write a name that is below /dev/disk/by-id there: {_some(names)}."
+        return "which does not exist", f"Write a name that is below /dev/disk/by-id there: {_some(names)}."
     if not disk.block:
-        return f"which is {disk.device} and no disk. Write the name of one."
+        return f"which is {disk.device} and no disk", "Write the name of one."
     if not disk.size:
         return (
-            f"which is {disk.device} and has no size: nothing is behind it. Take it out, or attach what belongs there."
+            f"which is {disk.device} and has no size: nothing is behind it",
+            "Take it out, or attach what belongs there.",
         )
     if disk.kind == "loop" and not loops:
-        return "a loop device. Write the name of a disk, or set rook_loop_devices where it is for a test only."
+        return "a loop device", "Write the name of a disk, or set rook_loop_devices where it is for a test only."
     if disk.kind not in (*KINDS, "loop"):
-        return f"which is of type {disk.kind}. Write the name of a whole disk or of a partition."
+        return f"which is of type {disk.kind}", "Write the name of a whole disk or of a partition."
     if disk.uses:
-        return f"which is {disk.device} and in use: {', '.join(disk.uses)}. Take it out, or free it first."
+        return f"which is {disk.device} and in use: {', '.join(disk.uses)}", "Take it out, or free it first."
     if disk.unreadable:
-        return f"which is {disk.device} and cannot be looked at: {disk.unreadable}. Take it out, or see to that."
+        return (
+            f"which is {disk.device} and cannot be looked at: {disk.unreadable}",
+            "Take it out, or see to that.",
+        )
     if disk.read_only:
-        return "which is read-only. Take it out, or let it be written."
+        return "which is read-only", "Take it out, or let it be written."
     if disk.size < LEAST:
-        return f"of {disk.size / (1 << 30):.1f} GiB. Ceph takes none below {LEAST >> 30} GiB: take it out."
-    return ""
+        return f"of {disk.size / (1 << 30):.1f} GiB", f"Ceph takes none below {LEAST >> 30} GiB: take it out."
+    return None
 
 
 def _ours(label: Label | None, fsid: str, osds: t.Collection[str] | None) -> bool:
@@ -219,8 +228,8 @@ def judged(
             verdict.problems.append(f"found {disk.path}, which is the same disk as {twin}. Take one of them out.")
         elif _ours(disk.label, fsid, osds):
             verdict.kept.append(disk.path)
-        elif reason := _unfit(disk, loops, names):
-            verdict.problems.append(f"found {disk.path}, {reason}")
+        elif reason := unfit(disk, loops=loops, names=names):
+            verdict.problems.append(f"found {disk.path}, {'. '.join(reason)}")
         elif disk.contents and disk.path in named:
             verdict.wipe.append(disk.path)
         elif disk.contents:

@@ -12,6 +12,7 @@ description:
   - Looks for file systems, partition tables, other signatures, data, mounts and other uses of each disk.
   - For data it reads both ends of a disk and 64 places between them, not the whole.
   - A disk that is an OSD of the cluster already is kept, whatever else is said of it.
+  - With O(filter) it looks at all other whole disks of the host too, and says which of them it would choose.
 extends_documentation_fragment:
   - cmsaf.facility.reads_only
 attributes:
@@ -49,6 +50,27 @@ options:
     description: Whether loop devices may be OSDs.
     type: bool
     default: false
+  filter:
+    description:
+      - What a disk that is not in O(disks) has to be to be chosen, beside whole, empty, used by nothing, and with a name below
+        C(/dev/disk/by-id). With V({}) that is enough. If not set, nothing is looked for.
+    type: dict
+    suboptions:
+      min_size:
+        description: Its least size, as V(10TB) or V(1.5TiB).
+        type: str
+      max_size:
+        description: Its greatest size.
+        type: str
+      rotational:
+        description: Whether it has platters.
+        type: bool
+      model:
+        description: What is in its model, as C(lsblk) says it.
+        type: str
+      vendor:
+        description: What is in its vendor, as C(lsblk) says it.
+        type: str
 author:
   - The cmsaf.facility authors (@cmsaf)
 """
@@ -61,6 +83,13 @@ EXAMPLES = r"""
       - /dev/disk/by-id/nvme-EXAMPLE_1
       - /dev/disk/by-id/nvme-EXAMPLE_2
   register: __disks
+
+- name: Look for disks with platters of 10 TB and more
+  cmsaf.facility.rook_disk_info:
+    host: "{{ inventory_hostname }}"
+    disks: []
+    filter: {rotational: true, min_size: 10TB}
+  register: __found
 """
 
 RETURN = r"""
@@ -79,6 +108,39 @@ kept:
   type: list
   elements: str
   returned: success
+found:
+  description: All whole disks of the host that something is behind.
+  type: list
+  elements: dict
+  returned: when O(filter) is set
+  contains:
+    state:
+      description: V(named) if it is of O(disks), V(chosen) by O(filter), or V(no).
+      type: str
+    reason:
+      description: Why it is not chosen.
+      type: str
+    name:
+      description: Its name below C(/dev/disk/by-id), empty if it has none.
+      type: str
+    device:
+      description: Its name of now.
+      type: str
+    path:
+      description: Its name in O(disks), empty if it is not there.
+      type: str
+    size:
+      description: Its size in bytes.
+      type: int
+    device_class:
+      description: V(hdd), V(ssd) or V(nvme).
+      type: str
+    model:
+      description: Its model.
+      type: str
+    serial:
+      description: Its serial number.
+      type: str
 """
 
 import errno
@@ -96,9 +158,11 @@ from ansible_collections.cmsaf.facility.plugins.module_utils._disk import (
     signatures,
     uses,
 )
+from ansible_collections.cmsaf.facility.plugins.module_utils._disk_filter import Filter, choice
 
 NAMES = "/dev/disk/by-id"
-LSBLK = ("--all", "--json", "--bytes", "--paths", "--output", "PATH,TYPE,SIZE,RO,MOUNTPOINTS")
+LSBLK = ("--json", "--bytes", "--paths", "--output")
+COLUMNS = "PATH,TYPE,SIZE,RO,MOUNTPOINTS,ROTA,MODEL,VENDOR,SERIAL"
 WIPEFS = ("--no-act", "--json", "--output", "TYPE,USAGE,LABEL")
 
 
@@ -106,11 +170,9 @@ class Unreadable(Exception):
     """What a program said of a disk that it could not look at."""
 
 
-def ask(
-    module: AnsibleModule, program: str, arguments: tuple[str, ...], device: str
-) -> dict[str, list[dict[str, Any]]]:
-    """What a program of util-linux says of a device, in JSON; nothing where there is nothing to say."""
-    done = module.run_command([module.get_bin_path(program, required=True), *arguments, device])
+def ask(module: AnsibleModule, program: str, *arguments: str) -> dict[str, list[dict[str, Any]]]:
+    """What a program of util-linux says of devices, in JSON; nothing where there is nothing to say."""
+    done = module.run_command([module.get_bin_path(program, required=True), *arguments])
     if done[0]:
         raise Unreadable(" ".join(done[2].split()) or f"{program} ended with {done[0]}")
     return json.loads(done[1]) if done[1].strip() else {}
@@ -126,9 +188,10 @@ def look(module: AnsibleModule, path: str) -> Disk:
     if not disk.block:
         return disk
     try:
-        for node in ask(module, "lsblk", LSBLK, disk.device).get("blockdevices", [])[:1]:
+        for node in ask(module, "lsblk", "--all", *LSBLK, COLUMNS, disk.device).get("blockdevices", [])[:1]:
             disk.kind, disk.size, disk.read_only = node["type"], int(node["size"] or 0), bool(node["ro"])
-            disk.uses = uses(node)
+            disk.rotational, disk.uses = bool(node["rota"]), uses(node)
+            disk.model, disk.vendor, disk.serial = ((node[key] or "").strip() for key in ("model", "vendor", "serial"))
         if disk.size:
             read(module, disk)
     except (OSError, Unreadable) as error:
@@ -144,7 +207,7 @@ def read(module: AnsibleModule, disk: Disk) -> None:
         data = first_data(descriptor, disk.size)
     finally:
         os.close(descriptor)
-    disk.contents = signatures(ask(module, "wipefs", WIPEFS, disk.device).get("signatures", []))
+    disk.contents = signatures(ask(module, "wipefs", *WIPEFS, disk.device).get("signatures", []))
     if disk.label:
         disk.contents = [f"an OSD of cluster {disk.label.fsid or 'unknown'}", *disk.contents]
     if data is not None and not disk.contents:
@@ -164,6 +227,33 @@ def held(device: str) -> bool:
     return False
 
 
+def names_by_device() -> dict[str, list[str]]:
+    """The names below /dev/disk/by-id by the device to which they lead."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(NAMES)) if os.path.isdir(NAMES) else ():
+        found.setdefault(os.path.realpath(os.path.join(NAMES, name)), []).append(name)
+    return found
+
+
+def look_around(module: AnsibleModule, known: list[Disk], names: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """All whole disks, and which of them the filter chooses."""
+    try:
+        wanted = Filter.of(module.params["filter"])
+        nodes = ask(module, "lsblk", "--nodeps", *LSBLK, "PATH,TYPE,SIZE").get("blockdevices", [])
+    except (ValueError, Unreadable) as error:
+        module.fail_json(msg=f"Choosing disks of {module.params['host']} by the filter failed: {error}")
+    kinds = ("disk", "loop") if module.params["loop_devices"] else ("disk",)
+    # In a container lsblk tells of the machine's disks too, of which there is nothing here.
+    here = [node["path"] for node in nodes if node["type"] in kinds and node["size"] and os.path.exists(node["path"])]
+    return choice(
+        [look(module, device) for device in here],
+        wanted,
+        {disk.device: disk.path for disk in known},
+        names,
+        loops=module.params["loop_devices"],
+    )
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -173,19 +263,32 @@ def main() -> None:
             "fsid": {"type": "str", "default": ""},
             "osds": {"type": "list", "elements": "str"},
             "loop_devices": {"type": "bool", "default": False},
+            "filter": {
+                "type": "dict",
+                "options": {
+                    "min_size": {"type": "str"},
+                    "max_size": {"type": "str"},
+                    "rotational": {"type": "bool"},
+                    "model": {"type": "str"},
+                    "vendor": {"type": "str"},
+                },
+            },
         },
         supports_check_mode=True,
     )
+    disks = [look(module, path) for path in module.params["disks"]]
+    names = names_by_device()
     verdict = judged(
-        [look(module, path) for path in module.params["disks"]],
+        disks,
         module.params["wipe"],
         module.params["fsid"],
         module.params["osds"],
         loops=module.params["loop_devices"],
-        names=sorted(os.listdir(NAMES)) if os.path.isdir(NAMES) else (),
+        names=sorted(name for listed in names.values() for name in listed),
     )
     problems = [f"rook_disks of {module.params['host']}: {problem}" for problem in verdict.problems]
-    module.exit_json(changed=False, problems=problems, wipe=verdict.wipe, kept=verdict.kept)
+    looked = {} if module.params["filter"] is None else {"found": look_around(module, disks, names)}
+    module.exit_json(changed=False, problems=problems, wipe=verdict.wipe, kept=verdict.kept, **looked)
 
 
 if __name__ == "__main__":

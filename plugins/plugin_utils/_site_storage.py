@@ -186,7 +186,11 @@ def _hosts(storage: Storage) -> Iterator[Mistake]:
             yield "group storage", f"{host}, which is not in kube_worker", "Add it there: Ceph runs in pods."
     without = [host for host in storage.hosts if not storage.disks(host)]
     if without:
-        yield "rook_disks", f"nothing on {_some(without)}", "Name a disk of each, or take it out of group storage."
+        yield (
+            "rook_disks",
+            f"nothing on {_some(without)}",
+            "Name a disk of each (playbook disks shows them), or take it out of group storage.",
+        )
     if storage.mons < 1 or storage.mons % 2 == 0:
         yield "rook_mons", f"{storage.mons}", "Set an odd number: half of the monitors is no majority."
     if storage.mons > len(storage.hosts):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""rook_disk_info and rook_disk_wipe at what is no disk; the disks themselves are tried on a box."""
+"""rook_disk_info and rook_disk_wipe at what is no disk and at this machine's own; disks to be taken are tried on a box."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 Run = Callable[..., dict[str, Any]]
 
@@ -29,3 +31,29 @@ def test_what_is_no_disk_is_not_wiped(tmp_path: Path, run: Run) -> None:
     assert (tmp_path / "file").read_bytes() == b"keep"
     result = run("rook_disk_wipe", {"path": str(tmp_path / "none")})
     assert "No such file or directory. Set the option path to a disk that nothing uses" in result["msg"]
+
+
+def test_without_a_filter_nothing_is_looked_for(run: Run) -> None:
+    assert "found" not in run("rook_disk_info", {"host": "w1", "disks": []})
+
+
+def test_this_machine_s_own_disks_are_not_chosen(run: Run) -> None:
+    found = run("rook_disk_info", {"host": "w1", "disks": [], "filter": {"min_size": "100000TB"}}, check=True)["found"]
+    assert all(disk["state"] == "no" and disk["reason"] and disk["size"] > 0 for disk in found)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (
+            {"min_size": "ten"},
+            "min_size is 'ten', which is no size. Write a number and one of MB, GB, TB, MiB, GiB, TiB",
+        ),
+        ({"min_size": "2TB", "max_size": "1TB"}, "min_size 2TB is more than max_size 1TB, no disk is of such a size"),
+        ({"rotational": "perhaps"}, "filter"),
+        ({"modell": "x"}, "filter.modell. Supported parameters include: max_size, min_size, model, rotational, vendor"),
+    ],
+)
+def test_a_filter_that_is_none_is_refused(run: Run, wanted: dict[str, Any], words: str) -> None:
+    result = run("rook_disk_info", {"host": "w1", "disks": [], "filter": wanted})
+    assert result["failed"] and words in result["msg"]
