@@ -35,13 +35,19 @@ WEB = 8443
 # Settings in place of the role's, by the name of the kind.
 KINDS: dict[str, dict[str, str]] = {
     "role": {},
-    "XRootD's defaults": {"pfc.blocksize": "128k", "pfc.prefetch": "10", "xrd.buffers": "maxbsz 2m"},
-    "1m, prefetching": {"pfc.blocksize": "1m", "pfc.prefetch": "10"},
-    "1m, 2m at once": {"pfc.blocksize": "1m", "xrd.buffers": "maxbsz 2m"},
-    "1m": {"pfc.blocksize": "1m"},
-    "256k": {"pfc.blocksize": "256k"},
-    "128k": {"pfc.blocksize": "128k"},
-    "64k": {"pfc.blocksize": "64k"},
+    "XRootD's defaults": {
+        "pfc.blocksize": "128k",
+        "pfc.prefetch": "10",
+        "pfc.cschk": "net",
+        "xrootd.async": "timeout 45",
+    },
+    "role, prefetching": {"pfc.prefetch": "10"},
+    "role, 8 times 64k at once": {"xrootd.async": "timeout 360"},
+    "role, line checked twice": {"pfc.cschk": "net cache"},
+    "role, disk not checked": {"pfc.cschk": "off"},
+    "role, 64k": {"pfc.blocksize": "64k"},
+    "role, 256k": {"pfc.blocksize": "256k"},
+    "role, 1m": {"pfc.blocksize": "1m"},
 }
 CLIENT = """
 import json, sys, threading
@@ -160,7 +166,7 @@ def cold(lab: Bench) -> dict[str, Any]:
             one = {"seconds": seconds, "direct": direct, "ratio": seconds / direct, "bytes": sent / asked[shape]}
             found[f"{shape}, {kind}"] = one
             print(
-                f"  {kind:20} {asked[shape] / seconds / 1e6:7.0f} MB/s, {one['ratio']:5.2f} times direct's time, "
+                f"  {kind:26} {asked[shape] / seconds / 1e6:7.0f} MB/s, {one['ratio']:5.2f} times direct's time, "
                 f"origin sent {one['bytes']:6.2f} times what was asked",
                 flush=True,
             )
