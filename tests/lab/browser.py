@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page, sync_playwright
 from users import Hub  # type: ignore[import-not-found]  # found by who imports this
 
-__all__ = ["JOBS", "WIDE", "browser_page", "open_lab", "picture", "until"]
+__all__ = ["JOBS", "WIDE", "browser_page", "failure_pictured", "open_lab", "picture", "until"]
 
 WIDE = {"width": 1280, "height": 800}
 
@@ -62,6 +62,17 @@ def open_lab(page: Page, hub: Hub, password: str) -> None:
     page.locator("[type=submit]").click()
     page.wait_for_url(f"{hub.place}/lab**")
     page.locator("#jp-main-dock-panel").wait_for()
+
+
+@contextmanager
+def failure_pictured(page: Page, path: Path) -> Iterator[None]:
+    """Where something goes wrong, what is seen then."""
+    try:
+        yield
+    except BaseException:
+        print(f"At {page.url}, see {path}", file=sys.stderr)
+        picture(page, path)
+        raise
 
 
 def picture(page: Page, path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from browser import JOBS, WIDE, browser_page, open_lab, picture, until
+from browser import JOBS, WIDE, browser_page, failure_pictured, open_lab, picture, until
 from playwright.sync_api import Locator, Page
 from users import ROOT, Facility, Hub, start_fresh  # type: ignore[import-not-found]  # found by the line before
 
@@ -262,7 +262,7 @@ def main() -> int:
     start_fresh(hub, facility.password, LIMIT)
     hub.run(COPY, LIMIT)
     found: dict[str, Any] = {}
-    with browser_page(facility.url) as page:
+    with browser_page(facility.url) as page, failure_pictured(page, report / "failed.png"):
         began = time.monotonic()
         open_lab(page, hub, facility.password)
         found["from the login to JupyterLab"] = round(time.monotonic() - began, 1)
