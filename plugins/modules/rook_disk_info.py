@@ -245,13 +245,14 @@ def look_around(module: AnsibleModule, known: list[Disk], names: dict[str, list[
     kinds = ("disk", "loop") if module.params["loop_devices"] else ("disk",)
     # In a container lsblk tells of the machine's disks too, of which there is nothing here.
     here = [node["path"] for node in nodes if node["type"] in kinds and node["size"] and os.path.exists(node["path"])]
-    return choice(
+    chosen: list[dict[str, Any]] = choice(
         [look(module, device) for device in here],
         wanted,
         {disk.device: disk.path for disk in known},
         names,
         loops=module.params["loop_devices"],
     )
+    return chosen
 
 
 def main() -> None:
