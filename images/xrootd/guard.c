@@ -15,6 +15,8 @@
  *     holds the file. The file is thrown out of the cache, so that who asks again gets it from the origin.
  *   - a server knows one secret of its macaroons, so that another in its place ends all tokens at once. While the file
  *     that $CMSAF_MACAROON_SECRET_NEXT names is there, tokens of the secret in it are good too.
+ *   - for each page's checksum the processor is asked what it can do, which ends in the hypervisor where there is one: a page
+ *     of 4 KiB takes 6.5 us, and without the question 0.1. Intel's library asks once.
  *
  * For the first two nobody needs more than a connection. To be deleted when every XRootD that the image may hold does
  * without: molecule/xcache shows it.
@@ -23,6 +25,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/crc.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -299,4 +303,19 @@ int macaroon_verify(const void *verifier, const void *token, const unsigned char
         refused = real(verifier, token, next, (size_t)size, others, count, error);
     explicit_bzero(next, sizeof next);
     return refused;
+}
+
+/* crc32c(checksum of what is before, data, length): CRC-32C as RFC 3720 has it, of which ISA-L leaves the last step to others. */
+uint32_t _Z6crc32cjPKvm(uint32_t before, const void *data, size_t length)
+{
+    unsigned int now = ~before;
+
+    while (length > 0) {
+        size_t some = length < INT_MAX ? length : INT_MAX;
+
+        now = crc32_iscsi((unsigned char *)data, (int)some, now);
+        data = (const unsigned char *)data + some;
+        length -= some;
+    }
+    return ~now;
 }

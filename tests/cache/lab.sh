@@ -4,7 +4,7 @@
 lab="${CACHE_LAB:-$cache/cache-lab}"
 root="$lab/root"
 # As in images/xrootd, with what compiles its guard; the client's Python, a clock that jumps, and what the cache is measured beside.
-packages=ca-certificates,gcc,libc6-dev,libfaketime,nginx-light,openssl,python3,python3-xrootd,xrootd-client,xrootd-client-plugins,xrootd-plugins,xrootd-server,xrootd-server-plugins
+packages=ca-certificates,gcc,libc6-dev,libfaketime,libisal-dev,nginx-light,openssl,python3,python3-xrootd,xrootd-client,xrootd-client-plugins,xrootd-plugins,xrootd-server,xrootd-server-plugins
 
 if [ "$(id -u)" != 0 ]; then
     echo "The cache's lab: needs root, and this is user $(id -un)." >&2
@@ -33,7 +33,7 @@ if [ "$(cat "$lab/packages" 2>/dev/null)" != "$packages" ]; then
     printf '%s' "$packages" >"$lab/packages"
 fi
 cp images/xrootd/guard.c "$root/usr/src"
-chroot "$root" gcc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -o /usr/local/lib/cmsaf-xrootd-guard.so /usr/src/guard.c
+chroot "$root" gcc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -o /usr/local/lib/cmsaf-xrootd-guard.so /usr/src/guard.c -lisal
 # As the image's build does.
 chroot "$root" dpkg-query -f '${Version}' -W xrootd-server >"$root/etc/xrootd/version"
 install -m 0755 images/xrootd/cmsaf-xrootd images/xrootd/cmsaf-xrootd-probe "$root/usr/local/bin"

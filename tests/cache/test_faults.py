@@ -6,6 +6,7 @@ How long it took is printed, and written to a file of CACHE_LAB_REPORT.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from lab import GUARD, MIB, RELAY, run
+from lab import GUARD, MIB, RELAY, USER, run
 from watched import LIMIT, Watched
 
 # Each way between cache and origin, in seconds: a file of 32 MiB takes a while.
@@ -38,6 +39,35 @@ FAKETIME = {
     "FAKETIME_NO_CACHE": "1",
     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
 }
+
+# Of random pieces of random pages, what went before included; then how long each takes for a page, in microseconds.
+CHECKSUMS = """
+import ctypes, json, os, random, sys, time
+
+page = 4096
+data = os.urandom(64 * page)
+kept = ctypes.create_string_buffer(data, len(data))
+
+def made(library):
+    found = ctypes.CDLL(library)._Z6crc32cjPKvm
+    found.argtypes, found.restype = [ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t], ctypes.c_uint32
+    return found
+
+def microseconds(function):
+    began = time.perf_counter()
+    for number in range(6400):
+        function(0, ctypes.addressof(kept) + number % 64 * page, page)
+    return (time.perf_counter() - began) / 6400 * 1e6
+
+theirs, guarded = map(made, sys.argv[1:])
+wrong = 0
+for _ in range(20000):
+    length = random.randrange(3 * page)
+    at = ctypes.addressof(kept) + random.randrange(len(data) - length)
+    before = random.choice([0, random.getrandbits(32)])
+    wrong += theirs(before, at, length) != guarded(before, at, length)
+print(json.dumps([wrong, guarded(0, b"123456789", 9), microseconds(theirs), microseconds(guarded)]))
+"""
 
 
 class Faulty(Watched):
@@ -246,6 +276,16 @@ def test_cut_off_file(lab: Faulty) -> None:
     with lab.cached(SMALL).open("r+b") as file:
         file.truncate(3 * MIB)
     lab.reading([SMALL]).well()
+
+
+def test_checksums_are_those_of_xrootd(lab: Faulty) -> None:
+    """What caches have on their disks stays good with the guard, and without it."""
+    said = run(*lab.chroot(USER), "python3", "-c", CHECKSUMS, "libXrdUtils.so.6", GUARD)
+    wrong, known, theirs, guarded = json.loads(said)
+    lab.say("a page's checksum, in microseconds", by_xrootd=theirs, guarded=guarded)
+    assert wrong == 0
+    # The check value of CRC-32C in the catalogue of parametrised CRC algorithms.
+    assert known == 0xE3069283
 
 
 def test_clock_jumps(lab: Faulty) -> None:
