@@ -43,7 +43,13 @@ class NoProxy(Proxy):
 
     async def get_all_routes(self):
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
-        return {spec: {**route, "data": {**route["data"], "last_activity": now}} for spec, route in self.routes.items()}
+        routes = {
+            spec: {**route, "data": {**route["data"], "last_activity": now}} for spec, route in self.routes.items()
+        }
+        if given["kind"] == "hooks":
+            # As cmsaf_hub.routes has it of a real one.
+            await activity.note(self.db, routes, self.log)
+        return routes
 
 
 class Taken:
@@ -140,6 +146,7 @@ c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 if given["kind"] == "hooks":
     import gc
 
+    from cmsaf_hub import activity
     from cmsaf_hub.database import commit_without_waiting
     from cmsaf_hub.hooks import Hooks
     from cmsaf_hub.settings import Settings

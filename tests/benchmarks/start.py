@@ -18,13 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import ProtocolError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from users import Facility, Hub, end  # type: ignore[import-not-found]  # found by the line before
@@ -83,9 +84,11 @@ class Seen:
 
     def _follow(self, one: watch.Watch, read: Callable[..., Any], take: Callable[[dict[str, Any]], None]) -> None:
         version = read(self.namespace, limit=1).metadata.resource_version
-        for event in one.stream(read, self.namespace, resource_version=version):
-            if event["type"] != "DELETED":
-                take(event["raw_object"])
+        # Which is how a watch ends that is stopped.
+        with suppress(ProtocolError):
+            for event in one.stream(read, self.namespace, resource_version=version):
+                if event["type"] != "DELETED":
+                    take(event["raw_object"])
 
     def _note(self, pod: str, stage: str) -> None:
         self.times.setdefault(pod, {}).setdefault(stage, time.time())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The way to users' servers, given to the proxy again when it has begun anew."""
+"""The way to users' servers, given to the proxy again when it has begun anew, and what it has seen of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientError, ClientResponseError
 from jupyterhub.proxy import ConfigurableHTTPProxy
 
+from . import activity
 from .answers import NOT_FOUND
 
 __all__ = ["WatchedProxy"]
@@ -26,6 +27,12 @@ class WatchedProxy(ConfigurableHTTPProxy):
     """
 
     _watch: asyncio.Task[None] | None = None
+
+    async def get_all_routes(self) -> dict[str, Any]:
+        """As JupyterHub's; when servers were used last is noted at once."""
+        routes: dict[str, Any] = await super().get_all_routes()
+        await activity.note(self.db, routes, self.log)
+        return routes
 
     async def check_routes(self, user_dict: Any, service_dict: Any, routes: Any = None) -> None:
         """As JupyterHub's, which calls it first when all else has started; from then on the proxy is watched."""

@@ -57,7 +57,9 @@ async def watched(users: dict[str, Any], **traits: Any) -> AsyncIterator[tuple[r
     async with TestServer(application) as server:
         place = f"http://127.0.0.1:{server.port}"
         config = Config({"ConfigurableHTTPProxy": {"should_start": False, "api_url": place, **traits}})
-        proxy = routes.WatchedProxy(config=config, auth_token="x", app=SimpleNamespace(hub=hub), hub=hub)
+        proxy = routes.WatchedProxy(
+            config=config, auth_token="x", app=SimpleNamespace(hub=hub), hub=hub, db_factory=lambda: None
+        )
         try:
             await proxy.check_routes(users, {})
             yield proxy, table
