@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 __all__ = ["note"]
 
 # Servers in one turn of the event loop, which takes about a millisecond for each.
-_TOGETHER = 20
+_TOGETHER = 10
 
 
 async def note(db: Any, routes: Mapping[str, Any], log: Any) -> None:
