@@ -75,7 +75,7 @@ class Watched(Lab):
     """A lab with readers, and what was found there."""
 
     # As in images/analysis.
-    patience: Mapping[str, str] = {"XRD_CONNECTIONWINDOW": "10", "XRD_CONNECTIONRETRY": "30"}
+    patience: Mapping[str, str] = {"XRD_CONNECTIONWINDOW": "5", "XRD_CONNECTIONRETRY": "60"}
 
     def __init__(self, root: Path, config: Path, pause: float, relay: str = "127.0.0.1") -> None:
         super().__init__(root, config, pause, relay)
