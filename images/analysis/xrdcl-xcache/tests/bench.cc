@@ -34,38 +34,31 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-double per_second(int times, const std::function<void()>& action) {
+double seconds(const std::function<void()>& action) {
   const auto begin = Clock::now();
-  for (int i = 0; i < times; ++i) action();
-  return times / std::chrono::duration<double>(Clock::now() - begin).count();
+  action();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Each round does both, and every second round in the other order, so that
-// what else goes on at the machine falls on both.
-void compare(const char* what, int rounds, int times, const std::function<void()>& straight,
+// One of each by turns, every second time in the other order, and the medians
+// of all: what else goes on at the machine falls on both, and what takes the
+// processor away for a while on neither.
+void compare(const char* what, int times, const std::function<void()>& straight,
              const std::function<void()>& through) {
   std::vector<double> plain;
   std::vector<double> alias;
-  std::vector<double> ratios;
-  per_second(times / 4 + 1, straight);
-  per_second(times / 4 + 1, through);
-  for (int round = 0; round < rounds; ++round) {
-    double a = 0;
-    double b = 0;
-    if (round % 2 == 0) {
-      a = per_second(times, straight);
-      b = per_second(times, through);
-    } else {
-      b = per_second(times, through);
-      a = per_second(times, straight);
-    }
-    plain.push_back(a);
-    alias.push_back(b);
-    ratios.push_back(b / a);
+  for (int i = 0; i < times / 4 + 1; ++i) {
+    straight();
+    through();
   }
-  std::sort(ratios.begin(), ratios.end());
-  std::printf("%-28s straight %8.0f/s, plug-in %8.0f/s, ratio %.3f (rounds from %.3f to %.3f)\n", what,
-              median(plain), median(alias), median(ratios), ratios.front(), ratios.back());
+  for (int i = 0; i < times; ++i) {
+    if (i % 2 == 0) plain.push_back(seconds(straight));
+    alias.push_back(seconds(through));
+    if (i % 2 == 1) plain.push_back(seconds(straight));
+  }
+  const double a = median(plain);
+  const double b = median(alias);
+  std::printf("%-28s straight %8.0f/s, plug-in %8.0f/s, ratio %.3f\n", what, 1 / a, 1 / b, a / b);
   std::fflush(stdout);
 }
 
@@ -79,8 +72,7 @@ int main(int count, char** arguments) {
   const std::string path = arguments[3];
   const std::string servers[] = {std::string("root://") + arguments[1] + ":" + arguments[2] + "/",
                                  "root://xcache/"};
-  const int rounds = number("BENCH_ROUNDS", 21);
-  const int times = number("BENCH_TIMES", 200);
+  const int times = number("BENCH_TIMES", 4000);
 
   const auto open = [&](const std::string& server) {
     return [url = server + path] {
@@ -89,7 +81,7 @@ int main(int count, char** arguments) {
       must("closing " + url, file.Close());
     };
   };
-  compare("open and close", rounds, times, open(servers[0]), open(servers[1]));
+  compare("open and close", times, open(servers[0]), open(servers[1]));
 
   XrdCl::FileSystem systems[] = {XrdCl::FileSystem(XrdCl::URL(servers[0])),
                                  XrdCl::FileSystem(XrdCl::URL(servers[1]))};
@@ -100,7 +92,7 @@ int main(int count, char** arguments) {
       delete info;
     };
   };
-  compare("stat", rounds, times, stat(systems[0]), stat(systems[1]));
+  compare("stat", times, stat(systems[0]), stat(systems[1]));
 
   XrdCl::File files[2];
   for (int i = 0; i < 2; ++i)
@@ -115,11 +107,11 @@ int main(int count, char** arguments) {
       delete info;
     };
   };
-  compare("vector read, 16 of 2 KiB", rounds, times, read(files[0]), read(files[1]));
+  compare("vector read, 16 of 2 KiB", times, read(files[0]), read(files[1]));
   chunks.clear();
   space.resize(std::size_t{8} * 32768);
   for (unsigned i = 0; i < 8; ++i) chunks.emplace_back(i * 131072U, 32768U, nullptr);
-  compare("vector read, 8 of 32 KiB", rounds, times, read(files[0]), read(files[1]));
+  compare("vector read, 8 of 32 KiB", times, read(files[0]), read(files[1]));
   for (auto& file : files) must("closing", file.Close());
   return 0;
 }

@@ -181,9 +181,9 @@ class Pool:
 
 
 class Batch(Generic[Key, Answer]):
-    """Collects what is asked within a few milliseconds and does it in one call."""
+    """Collects what is asked in one turn of the event loop and does it in one call."""
 
-    def __init__(self, action: Callable[[list[Key]], Awaitable[list[Answer]]], delay: float = 0.005) -> None:
+    def __init__(self, action: Callable[[list[Key]], Awaitable[list[Answer]]], delay: float = 0.0) -> None:
         self._action = action
         self._delay = delay
         self._waiting: list[tuple[Key, asyncio.Future[Answer]]] = []
