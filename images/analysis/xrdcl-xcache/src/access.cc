@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "access.hh"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
+#include <utility>
 
 namespace cmsaf {
 namespace {
@@ -25,6 +28,38 @@ std::string escaped(const std::string& token) {
       result += c;
   }
   return result;
+}
+
+template <typename Value>
+void append(std::string& key, const Value& value) {
+  key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// All that an Access depends on; empty where it is not to be kept.
+std::string key_of(Environment environment, unsigned long uid) {
+  // Seconds after which another change of a file has another time for sure.
+  constexpr time_t settled = 2;
+  const char* path = environment("BEARER_TOKEN_FILE");
+  struct stat status = {};
+  if (path == nullptr || *path == '\0' || environment("BEARER_TOKEN") != nullptr ||
+      ::stat(path, &status) != 0 || std::time(nullptr) - status.st_ctim.tv_sec < settled)
+    return {};
+  std::string key;
+  for (const char* name : {"XCACHE_HOST", "XCACHE_PORT", "XCACHE_AUTHZ"}) {
+    const char* value = environment(name);
+    key.append(value == nullptr ? "-" : "+").append(value == nullptr ? "" : value).push_back('\0');
+  }
+  key.append(path).push_back('\0');
+  append(key, uid);
+  append(key, status.st_dev);
+  append(key, status.st_ino);
+  append(key, status.st_mode);
+  append(key, status.st_size);
+  for (const timespec& time : {status.st_mtim, status.st_ctim}) {
+    append(key, time.tv_sec);
+    append(key, time.tv_nsec);
+  }
+  return key;
 }
 
 }  // namespace
@@ -66,6 +101,7 @@ Access access_by(Environment environment, unsigned long uid, const std::string& 
   access.error = token.error;
   if (!access.error.empty()) return access;
   access.login = std::string(alias_host) + std::to_string(login_of(token.value));
+  access.file = token.file;
   if (token.value.empty())
     access.hint =
         "no token was found in BEARER_TOKEN, the file of BEARER_TOKEN_FILE, XDG_RUNTIME_DIR/bt_u" +
@@ -81,8 +117,24 @@ Access access_by(Environment environment, unsigned long uid, const std::string& 
   return access;
 }
 
+Access AccessKeeper::get(Environment environment, unsigned long uid, const std::string& tmp) {
+  // Before the file is read: one that is changed in between has another key the next time.
+  std::string key = key_of(environment, uid);
+  if (!key.empty() && key == key_) return kept_;
+  Access access = access_by(environment, uid, tmp);
+  key_.clear();
+  if (!key.empty() && access.error.empty() && access.authz.empty() &&
+      access.file == environment("BEARER_TOKEN_FILE")) {
+    key_ = std::move(key);
+    kept_ = access;
+  }
+  return access;
+}
+
 Access access_now() {
-  return access_by([](const char* name) -> const char* { return std::getenv(name); }, ::geteuid());
+  // Each thread has its own: a fork leaves no lock taken.
+  thread_local AccessKeeper keeper;
+  return keeper.get([](const char* name) -> const char* { return std::getenv(name); }, ::geteuid());
 }
 
 std::string reported(const std::string& url, const std::string& login, bool with_authz) {

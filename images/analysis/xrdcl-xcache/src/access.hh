@@ -21,6 +21,7 @@ struct Access {
   std::string hint;   // what to add where the login fails; empty: nothing
   std::string login;  // value of xrdcl.intent
   std::string authz;  // what XCACHE_AUTHZ asks to send in URLs; empty: nothing
+  std::string file;   // where the token is from, if it is from a file
 
   // The cache's URL for the alias's, for opening a file.
   std::string file_url(const std::string& url) const;
@@ -31,6 +32,19 @@ struct Access {
 };
 
 Access access_by(Environment environment, unsigned long uid, const std::string& tmp = "/tmp");
+
+// access_by() for one thread, without reading the token again while neither the
+// variables nor the file that BEARER_TOKEN_FILE names have changed. It keeps no
+// token.
+class AccessKeeper {
+ public:
+  Access get(Environment environment, unsigned long uid, const std::string& tmp = "/tmp");
+
+ private:
+  std::string key_;  // what kept_ was made of; empty: nothing is kept
+  Access kept_;
+};
+
 Access access_now();
 
 // A URL that the client reports, without what file_url() added to it.

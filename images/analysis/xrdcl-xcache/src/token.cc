@@ -100,7 +100,9 @@ Token from_file(const std::string& path, const std::string& variable, bool may_b
                   "give it mode 0600";
     return token;
   }
-  return checked(found, variable + " (" + named(path) + ")");
+  token = checked(found, variable + " (" + named(path) + ")");
+  token.file = path;
+  return token;
 }
 
 }  // namespace

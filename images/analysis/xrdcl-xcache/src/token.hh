@@ -12,6 +12,7 @@ namespace cmsaf {
 struct Token {
   std::string value;  // empty: there is none, or error says what is wrong
   std::string error;  // never holds a token
+  std::string file;   // where the value is from, if it is from a file
 };
 
 // A variable's value; a null pointer is an unset variable.

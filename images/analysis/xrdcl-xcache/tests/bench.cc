@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // bench HOST PORT PATH: opens, stats and vector reads of one file, straight
-// and through the alias by turns, and the ratio of the two. The client loads
-// the plug-in as it does for its users.
+// and through the alias by turns, and the ratio of the two; beside them straight
+// by a connection of its own, which says how good the ratios are. The client
+// loads the plug-in as it does for its users.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,25 +42,25 @@ double seconds(const std::function<void()>& action) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// One of each by turns, every second time in the other order, and the medians
-// of all: what else goes on at the machine falls on both, and what takes the
-// processor away for a while on neither.
-void compare(const char* what, int times, const std::function<void()>& straight,
-             const std::function<void()>& through) {
-  std::vector<double> plain;
-  std::vector<double> alias;
-  for (int i = 0; i < times / 4 + 1; ++i) {
-    straight();
-    through();
+using Actions = std::vector<std::function<void()>>;
+
+// One of each by turns, in all orders, and the medians: what else goes on at
+// the machine falls on all, and what takes the processor away for a while on
+// none.
+void compare(const char* what, int times, const Actions& actions) {
+  std::vector<std::vector<double>> taken(actions.size());
+  for (int i = -times / 4; i < times; ++i) {
+    for (std::size_t turn = 0; turn < actions.size(); ++turn) {
+      const std::size_t which = (turn + static_cast<std::size_t>(i + times)) % actions.size();
+      const double took = seconds(actions[which]);
+      if (i >= 0) taken[which].push_back(took);
+    }
   }
-  for (int i = 0; i < times; ++i) {
-    if (i % 2 == 0) plain.push_back(seconds(straight));
-    alias.push_back(seconds(through));
-    if (i % 2 == 1) plain.push_back(seconds(straight));
-  }
-  const double a = median(plain);
-  const double b = median(alias);
-  std::printf("%-28s straight %8.0f/s, plug-in %8.0f/s, ratio %.3f\n", what, 1 / a, 1 / b, a / b);
+  const double straight = median(taken[0]);
+  const double through = median(taken[2]);
+  std::printf("%-26s straight %6.0f/s, plug-in %6.0f/s, %+5.1f us, ratio %.3f (straight by another connection %.3f)\n",
+              what, 1 / straight, 1 / through, (through - straight) * 1e6, straight / through,
+              straight / median(taken[1]));
   std::fflush(stdout);
 }
 
@@ -70,48 +72,55 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string path = arguments[3];
-  const std::string servers[] = {std::string("root://") + arguments[1] + ":" + arguments[2] + "/",
-                                 "root://xcache/"};
+  const std::string straight = std::string("root://") + arguments[1] + ":" + arguments[2] + "/";
+  // The plug-in has connections of its own; so has the second, which does without it.
+  const std::string other = "?xrdcl.intent=bench";
+  const std::string urls[] = {straight + path, straight + path + other, "root://xcache/" + path};
+  const std::string servers[] = {straight, straight + other, "root://xcache/"};
   const int times = number("BENCH_TIMES", 4000);
 
-  const auto open = [&](const std::string& server) {
-    return [url = server + path] {
+  Actions opens;
+  for (const std::string& url : urls)
+    opens.emplace_back([url] {
       XrdCl::File file;
       must("opening " + url, file.Open(url, XrdCl::OpenFlags::Read));
       must("closing " + url, file.Close());
-    };
-  };
-  compare("open and close", times, open(servers[0]), open(servers[1]));
+    });
+  compare("open and close", times, opens);
 
-  XrdCl::FileSystem systems[] = {XrdCl::FileSystem(XrdCl::URL(servers[0])),
-                                 XrdCl::FileSystem(XrdCl::URL(servers[1]))};
-  const auto stat = [&](XrdCl::FileSystem& system) {
-    return [&] {
+  std::vector<std::unique_ptr<XrdCl::FileSystem>> systems;
+  Actions stats;
+  for (const std::string& server : servers) {
+    systems.push_back(std::make_unique<XrdCl::FileSystem>(XrdCl::URL(server)));
+    stats.emplace_back([&path, system = systems.back().get()] {
       XrdCl::StatInfo* info = nullptr;
-      must("stat", system.Stat(path, info));
+      must("stat", system->Stat(path, info));
       delete info;
-    };
-  };
-  compare("stat", times, stat(systems[0]), stat(systems[1]));
+    });
+  }
+  compare("stat", times, stats);
 
-  XrdCl::File files[2];
-  for (int i = 0; i < 2; ++i)
-    must("opening", files[i].Open(servers[i] + path, XrdCl::OpenFlags::Read));
-  std::vector<char> space(32768);
-  XrdCl::ChunkList chunks;
-  for (unsigned i = 0; i < 16; ++i) chunks.emplace_back(i * 65536U, 2048U, nullptr);
-  const auto read = [&](XrdCl::File& file) {
-    return [&] {
+  std::vector<char> space(std::size_t{8} * 32768);
+  XrdCl::ChunkList small;
+  for (unsigned i = 0; i < 16; ++i) small.emplace_back(i * 65536U, 2048U, nullptr);
+  XrdCl::ChunkList large;
+  for (unsigned i = 0; i < 8; ++i) large.emplace_back(i * 131072U, 32768U, nullptr);
+  std::vector<std::unique_ptr<XrdCl::File>> files;
+  Actions few;
+  Actions many;
+  for (const std::string& url : urls) {
+    files.push_back(std::make_unique<XrdCl::File>());
+    must("opening", files.back()->Open(url, XrdCl::OpenFlags::Read));
+    const auto read = [&space, file = files.back().get()](const XrdCl::ChunkList& chunks) {
       XrdCl::VectorReadInfo* info = nullptr;
-      must("vector read", file.VectorRead(chunks, space.data(), info));
+      must("vector read", file->VectorRead(chunks, space.data(), info));
       delete info;
     };
-  };
-  compare("vector read, 16 of 2 KiB", times, read(files[0]), read(files[1]));
-  chunks.clear();
-  space.resize(std::size_t{8} * 32768);
-  for (unsigned i = 0; i < 8; ++i) chunks.emplace_back(i * 131072U, 32768U, nullptr);
-  compare("vector read, 8 of 32 KiB", times, read(files[0]), read(files[1]));
-  for (auto& file : files) must("closing", file.Close());
+    few.emplace_back([&small, read] { read(small); });
+    many.emplace_back([&large, read] { read(large); });
+  }
+  compare("vector read, 16 of 2 KiB", times, few);
+  compare("vector read, 8 of 32 KiB", times, many);
+  for (auto& file : files) must("closing", file->Close());
   return 0;
 }

@@ -16,8 +16,11 @@
 namespace {
 
 std::map<std::string, std::string> variables;
+// How often that variable was asked for.
+int asked_token = 0;
 
 const char* environment(const char* name) {
+  if (std::string(name) == "BEARER_TOKEN") ++asked_token;
   const auto found = variables.find(name);
   return found == variables.end() ? nullptr : found->second.c_str();
 }
@@ -142,6 +145,52 @@ int main() {
   equal("reported", cmsaf::reported(url, access().login, true), "roots://cache.test:1094//store/f");
   variables.erase("BEARER_TOKEN");
   names("asked for, not there", access().error, "XCACHE_AUTHZ");
+
+  cmsaf::AccessKeeper keeper;
+  const auto kept = [&] { return keeper.get(environment, 77, folder + "/tmp"); };
+  // Whether nothing but the file's state was looked at.
+  const auto at_once = [&] {
+    const int asked = asked_token;
+    kept();
+    return asked_token == asked + 1;
+  };
+  variables["XCACHE_AUTHZ"] = "0";
+  variables["BEARER_TOKEN_FILE"] = file;
+  put(file, "one");
+  const std::string one = kept().login;
+  equal("the same as without", access().login, one);
+  holds("a file of this moment is read each time", !at_once());
+  put(file, "two");
+  const std::string two = kept().login;
+  holds("a file changed in the same moment", two != one);
+  ::sleep(3);
+  equal("an old file", kept().login, two);
+  holds("an old file is not read again", at_once());
+  ::chmod(file.c_str(), 0644);
+  names("a file of others", kept().error, "mode 0644");
+  ::chmod(file.c_str(), 0600);
+  put(file + ".new", "six");
+  ::sleep(3);
+  equal("mended", kept().login, two);
+  holds("mended, and not read again", at_once());
+  ::rename((file + ".new").c_str(), file.c_str());
+  holds("another file in its place", kept().login != two);
+  variables["XCACHE_HOST"] = "other.test";
+  equal("another variable", kept().target.host, "other.test");
+  variables["XCACHE_AUTHZ"] = "1";
+  equal("in URLs", kept().path("/f"), "/f?authz=Bearer%20six");
+  holds("what holds the token is not kept", !at_once());
+  variables["XCACHE_AUTHZ"] = "0";
+  variables["BEARER_TOKEN"] = "seven";
+  holds("another place", !at_once());
+  variables.erase("BEARER_TOKEN");
+  put(file, " \n");
+  put(tmp, "from-tmp");
+  ::sleep(3);
+  kept();
+  holds("a file that leads on to another is not kept", !at_once());
+  ::unlink(file.c_str());
+  names("no such file any more", kept().error, "BEARER_TOKEN_FILE leads to");
 
   ::unlink(file.c_str());
   ::rmdir((folder + "/run").c_str());
