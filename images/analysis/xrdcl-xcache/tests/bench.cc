@@ -44,9 +44,9 @@ double seconds(const std::function<void()>& action) {
 
 using Actions = std::vector<std::function<void()>>;
 
-// One of each by turns, in all orders, and the medians: what else goes on at
-// the machine falls on all, and what takes the processor away for a while on
-// none.
+// One of each by turns, each of them first as often as the others, and the
+// medians: what else goes on at the machine falls on all, and what takes the
+// processor away for a while on none.
 void compare(const char* what, int times, const Actions& actions) {
   std::vector<std::vector<double>> taken(actions.size());
   for (int i = -times / 4; i < times; ++i) {

@@ -23,6 +23,7 @@ def test_a_job_taken_away_is_replaced(make: Callable[..., Any], queue: Queue, ac
     # It hands over first, which takes what the machine has.
     until(lambda: job["DaskWorkerName"] not in cluster.observed, 60, lambda: cluster.explain())
     come(cluster, 2)
+    assert job["DaskWorkerName"] not in cluster.observed
     assert len(queue.jobs(cluster._name)) == 2
     assert len(cluster.plan) == len(cluster.requested) == 2
 

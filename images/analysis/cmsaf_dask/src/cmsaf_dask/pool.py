@@ -183,9 +183,8 @@ class Pool:
 class Batch(Generic[Key, Answer]):
     """Collects what is asked in one turn of the event loop and does it in one call."""
 
-    def __init__(self, action: Callable[[list[Key]], Awaitable[list[Answer]]], delay: float = 0.0) -> None:
+    def __init__(self, action: Callable[[list[Key]], Awaitable[list[Answer]]]) -> None:
         self._action = action
-        self._delay = delay
         self._waiting: list[tuple[Key, asyncio.Future[Answer]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -197,7 +196,7 @@ class Batch(Generic[Key, Answer]):
         return await future
 
     async def _flush(self) -> None:
-        await asyncio.sleep(self._delay)
+        await asyncio.sleep(0)
         asked, self._waiting, self._task = self._waiting, [], None
         asked = [(key, future) for key, future in asked if not future.cancelled()]
         if not asked:
