@@ -78,8 +78,8 @@ def test_running_and_later_workers_get_a_renewed_token(
         async with scheduler_with(push, security=security, protocol="tls") as scheduler:
             async with worker(scheduler) as first, worker(scheduler), worker(scheduler, takes=False):
                 await asyncio.sleep(0.6)
+                await until(lambda: set(push._has) == set(scheduler.workers))
                 assert (job / "bearer_token").read_bytes() == OLD
-                assert set(push._has) == set(scheduler.workers)
                 replace(source, NEW)
                 await until(lambda: (job / "bearer_token").read_bytes() == NEW)
                 await until(lambda: list(push._has.values()).count(Token(NEW).digest) == 2)

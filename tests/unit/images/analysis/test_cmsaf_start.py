@@ -47,7 +47,8 @@ def test_copies_follow_the_kubelets_links(tmp_path: Path) -> None:
     command = [sys.executable, "-IS", str(PROGRAM), "sleep", "60"]
     with subprocess.Popen(command, env=os.environ | environ) as process:
         try:
-            wait(run / "bearer_token", "old")
+            for name, text in {"bearer_token": "old", "tokens.d/condor_token": "old", "ca.pem": "ca"}.items():
+                wait(run / name, text)
             before = (run / "ca.pem").stat().st_ino
             project(volume, "2", {"condor_token": "new", "bearer_token": "new", "ca.pem": "ca"})
             wait(run / "bearer_token", "new")

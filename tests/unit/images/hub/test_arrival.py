@@ -43,23 +43,22 @@ def port() -> int:
 
 
 def test_a_server_is_noticed_when_it_listens(port: int) -> None:
-    async def live() -> tuple[float, float]:
+    async def live() -> tuple[int, int]:
         spawner = Spawner(port)
-        began = time.monotonic()
         waits = asyncio.create_task(Arrivals().wait(spawner, "jupyter-alice"))
         await asyncio.sleep(0.3)
         spawner.run()
         await asyncio.sleep(0.7)
         assert not waits.done()
         async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port):
-            listens = time.monotonic()
-            await asyncio.wait_for(waits, 5)
-        return listens - began, time.monotonic() - listens
+            before = spawner.asked
+            await asyncio.wait_for(waits, 60)
+        return before, spawner.asked - before
 
     before, after = asyncio.run(live())
-    assert before >= 1
-    # JupyterHub's own pauses are longer than a second by then.
-    assert after < 0.5
+    # Ten looks in that second where nothing else runs; JupyterHub's own pauses allow three.
+    assert before >= 4
+    assert 1 <= after <= 2
 
 
 def test_many_cost_no_more_than_a_few(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +80,4 @@ def test_one_that_never_comes_is_left_to_the_usual_way(port: int, monkeypatch: p
     spawner.run()
     began = time.monotonic()
     asyncio.run(Arrivals().wait(spawner, "jupyter-alice"))
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 30
