@@ -190,26 +190,28 @@ async def user(way: str, name: str, password: str) -> float:
 
 
 class Clock:
-    """How long the API takes, asked twenty times a second by another user's page."""
+    """How long the API takes, asked twenty times a second by another user's page, and what it answered but 200."""
 
     def __init__(self, way: str, token: str) -> None:
         self.took: list[float] = []
+        self.refused: list[int] = []
         self._way = way
         self._token = token
+        self._over = asyncio.Event()
 
     async def __aenter__(self) -> Clock:
         self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_raised: object) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        # What is under way counts too: it is the slow ones that are.
+        self._over.set()
+        await self._task
 
     async def _run(self) -> None:
         headers = {"Authorization": f"token {self._token}"}
         async with aiohttp.ClientSession(timeout=LIMIT, headers=headers) as session, asyncio.TaskGroup() as group:
-            while True:
+            while not self._over.is_set():
                 group.create_task(self._ask(session))
                 await asyncio.sleep(0.05)
 
@@ -217,6 +219,8 @@ class Clock:
         began = time.perf_counter()
         async with session.get(f"{self._way}/hub/api/user") as answer:
             await answer.read()
+            if answer.status != 200:
+                self.refused.append(answer.status)
         self.took.append(time.perf_counter() - began)
 
 
@@ -234,6 +238,7 @@ async def storm(settings: dict[str, Any], users: int) -> dict[str, Any]:
             )
         ready = [one for one in found if isinstance(one, float)]
         failures = [str(one) for one in found if not isinstance(one, float)]
+        failures += [f"API {status}" for status in clock.refused]
         return {
             "ready": len(ready),
             "failures": sorted(set(failures))[:3],
@@ -268,9 +273,9 @@ def read_tokens(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
+async def activity(settings: dict[str, Any], posts: int, users: int) -> dict[str, dict[str, float]]:
     """Posts of activity, each by a running server's own token: many at a time, then at their pace."""
-    async with hub({**KINDS["hooks"], "looks": LOOKS}) as given:
+    async with hub({**settings, "looks": LOOKS}) as given:
         names = [f"user{number}" for number in range(users)]
         async with aiohttp.ClientSession(
             timeout=LIMIT, headers={"Authorization": f"token {given['token']}"}
@@ -313,6 +318,7 @@ async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
                 began = time.perf_counter()
                 async with Clock(given["way"], given["token"]) as clock:
                     await load(took)
+                assert not clock.refused, clock.refused
                 rows[name] = {
                     "rate": len(took) / (time.perf_counter() - began),
                     **{f"post {share}": 1e3 * part(took, share) for share in (0.5, 0.99, 1)},
@@ -321,7 +327,9 @@ async def activity(posts: int, users: int) -> dict[str, dict[str, float]]:
         return rows
 
 
-async def show_storms(sizes: list[int], kinds: list[str]) -> None:
+async def show_storms(sizes: list[int], kinds: list[str]) -> list[str]:
+    """:return: whom this hub did not serve"""
+    failures = []
     print(f"{'users':>5}  {'hub':20}{'ready':>6}{'median, s':>11}{'last, s':>9}{'API p99, ms':>13}  failures")
     for users in sizes:
         rows = {}
@@ -336,15 +344,22 @@ async def show_storms(sizes: list[int], kinds: list[str]) -> None:
             )
         if "hooks" in rows:
             ours = rows.pop("hooks")
+            failures += [f"{users - ours['ready']} of {users}: {one}" for one in ours["failures"]]
             for name, row in rows.items():
                 print(f"{'':7}API p99, {name} to hooks: {row['api'] / ours['api']:.2f}")
+    return failures
 
 
 async def show_activity(posts: int, users: int) -> None:
     heads = ("posts/s", "p50, ms", "p99, ms", "longest", "API p50, ms", "p99, ms", "longest")
-    print(f"{'activity of':>12} {users} servers" + "".join(f"{head:>13}" for head in heads), flush=True)
-    for name, row in (await activity(posts, users)).items():
-        print(f"{name:24}" + "".join(f"{figure:13.1f}" for figure in row.values()), flush=True)
+    print(f"{'activity of':>12} {users} servers {'':12}" + "".join(f"{head:>13}" for head in heads), flush=True)
+    tables = {kind: await activity(KINDS[kind], posts, users) for kind in ("hooks", "no hooks")}
+    for kind, rows in tables.items():
+        for name, row in rows.items():
+            print(f"{kind:10}{name:24}  " + "".join(f"{figure:13.1f}" for figure in row.values()), flush=True)
+    for name, row in tables["hooks"].items():
+        other = tables["no hooks"][name]["api 0.99"]
+        print(f"{'':7}API p99, {name}, no hooks to hooks: {other / row['api 0.99']:.2f}")
 
 
 async def main() -> None:
@@ -356,15 +371,18 @@ async def main() -> None:
     parser.add_argument("--active", type=int, default=1000, help="users whose servers post activity, 0 to leave it")
     parser.add_argument("--posts", type=int, default=3000, help="of activity that come at once")
     options = parser.parse_args()
+    failures: list[str] = []
     runner = await pods()
     try:
         with gateway():
             if options.users:
-                await show_storms(options.users, options.kinds)
+                failures = await show_storms(options.users, options.kinds)
             if options.active:
                 await show_activity(options.posts, options.active)
     finally:
         await runner.cleanup()
+    if failures:
+        sys.exit("Not served: " + "; ".join(failures))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A certified OpenID Connect provider with people of its own. Its folder, port and hubs come as arguments.
-// POST /test/<person> changes what is said of a person; the answer counts renewals.
+// POST /test/<person> changes what is said of a person; the answer counts renewals. A status of person "token" is all that is
+// answered where tokens are given.
 import { createServer } from 'node:https'
 import { readFileSync } from 'node:fs'
 import Provider from 'oidc-provider'
@@ -37,6 +38,10 @@ provider.on('grant.success', (ctx) => { if (ctx.oidc.params.grant_type === 'refr
 
 const answer = provider.callback()
 createServer({ key: readFileSync(`${folder}/tls.key`), cert: readFileSync(`${folder}/tls.crt`) }, (request, response) => {
+  if (people.token.status && request.url === '/token') {
+    response.statusCode = people.token.status
+    return response.end()
+  }
   const test = request.url.match(/^\/test\/(\w+)$/)
   if (!test) return answer(request, response)
   let body = ''

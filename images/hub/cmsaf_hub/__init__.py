@@ -32,6 +32,8 @@ _LOG = logging.getLogger("JupyterHub.cmsaf")
 # Of its user's servers one may know how long they have run and when they were used: it warns before they are stopped. The first
 # two are what JupyterHub gives a server by itself.
 _SERVER_SCOPES = ["users:activity!user", "access:servers!server", "read:servers!user"]
+# Seconds that a user's own API token lives at most: a script's user makes one a week. Without it they live for ever.
+_TOKEN_LIFE = 7 * 24 * 3600
 
 
 def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
@@ -50,6 +52,8 @@ def configure(config: Any, values: Mapping[str, Any]) -> Hooks:
     config.KubeSpawner.post_stop_hook = hooks.post_stop
     if hooks.settings.sessions is not None:
         config.KubeSpawner.server_token_scopes = _SERVER_SCOPES
+    if "token_expires_in_max_seconds" not in config.JupyterHub:
+        config.JupyterHub.token_expires_in_max_seconds = _TOKEN_LIFE
     show_first(config, TEMPLATES)
     if hooks.settings.profiles:
         _offer_profiles(config, hooks)

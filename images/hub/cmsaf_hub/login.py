@@ -5,6 +5,11 @@
 Beside what oauthenticator does, the ID token's issuer, audience and nonce are checked, who may
 enter is asked again at every renewal, a name belongs to the first identity that took it, and
 renewals of one user wait for each other: a provider takes a refresh token only once.
+
+Whose login is over has to sign in again. JupyterHub asks that of browsers only and goes on for
+API tokens; here a server does not start for them, as it starts with credentials of its user.
+Who may not enter any more is no admin and in no group at once, and his servers' tokens are not
+renewed.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from tornado.httpclient import HTTPClientError
 from traitlets import Any as AnyTrait
 
 from .identity import Refused, groups_of, identity_of, name_of, refusal
+from .refused import RefusedUsers
 from .settings import Login
 from .web import forbidden, show_first
 
@@ -48,6 +54,8 @@ class _Login:
         self._endpoints: dict[str, Any] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._checked: dict[str, float] = {}
+        self._over: set[str] = set()
+        self._refused = RefusedUsers()
         self._away_until = 0.0
 
     async def discover(self) -> dict[str, Any]:
@@ -70,7 +78,13 @@ class _Login:
 
     async def get_token_info(self, handler: Any, params: dict[str, Any]) -> dict[str, Any]:
         await self.discover()
-        found = await super().get_token_info(handler, params)
+        try:
+            found = await super().get_token_info(handler, params)
+        except (HTTPClientError, OSError) as problem:
+            # Of a refresh, oauthenticator takes it for a refusal.
+            if getattr(problem, "code", 599) >= 500:
+                self._is_away()
+            raise
         if params["grant_type"] == "authorization_code":
             self._check_id_token(found, _nonce(_deserialize_state(handler.get_state_cookie()).get("state_id", "")))
         return found
@@ -136,8 +150,17 @@ class _Login:
                 f"The name {model['name']} belongs to another identity here. If you changed your identity provider,"
                 " ask the facility's administrators to move your name."
             )
-        self._checked[model["name"]] = time.monotonic()
+        self._let_in(model["name"])
         return model
+
+    def pre_spawn_start(self, user: Any, spawner: Any) -> Any:
+        """JupyterHub has had the login renewed just before, and goes on without one for API tokens and admins."""
+        if user.name in self._over:
+            raise forbidden(
+                f"The login of {user.name} is over, and a server starts with its user's own credentials:"
+                f" sign in by a browser at {self.settings.home_url} first."
+            )
+        return super().pre_spawn_start(user, spawner)
 
     async def refresh_user(self, user: Any, handler: Any = None, **options: Any) -> Any:
         lock = self._locks.setdefault(user.name, asyncio.Lock())
@@ -145,45 +168,71 @@ class _Login:
             just_now = min(_JUST_NOW, self.settings.refresh_every.total_seconds() / 2)
             if time.monotonic() - self._checked.get(user.name, -just_now) < just_now:
                 return True
-            return await self._refresh(user, handler)
+            found = await self._refresh(user, handler)
+            if not found:
+                self._over.add(user.name)
+            return found
 
     async def _refresh(self, user: Any, handler: Any) -> Any:
         before = await user.get_auth_state() or {}
         if not before.get("token_response"):
             return False  # logged out, or never logged in
-        since = before.get(_SINCE, 0)
-        young = time.time() - since < self.settings.session.total_seconds()
-        if not before.get("refresh_token"):
-            # Nothing to renew with: the session lasts as long as the site lets it, then he logs in again.
-            return young
-        if time.monotonic() < self._away_until:
-            return young
+        if not before.get("refresh_token") or time.monotonic() < self._away_until:
+            return await self._without_provider(user, handler, before)
         try:
             model = await super().refresh_user(user, handler)
         except web.HTTPError as problem:
             self.log.warning("Renewal of %s: %s", user.name, problem)
             if problem.status_code == 403:
                 return False
-            return young
+            return await self._without_provider(user, handler, before)
         except (HTTPClientError, OSError) as problem:
-            # The provider is away; who was good a while ago is good until his session ends.
             self.log.warning("Renewal of %s: the provider does not answer (%s)", user.name, problem)
-            self._away_until = time.monotonic() + min(_AWAY, self.settings.refresh_every.total_seconds())
-            return young
+            self._is_away()
+            return await self._without_provider(user, handler, before)
         if not isinstance(model, dict):
-            return False
+            return await self._without_provider(user, handler, before) if time.monotonic() < self._away_until else False
         state = model["auth_state"]
-        rules = self.settings.rules
         if model["name"] != user.name or state[_IDENTITY] != before.get(_IDENTITY):
             self.log.warning("Renewal of %s: the provider speaks of somebody else", user.name)
             return False
-        if refusal(rules, user.name, frozenset(model["groups"])):
-            self.log.warning("Renewal of %s: not allowed any more", user.name)
-            return False
+        if refusal(self.settings.rules, user.name, frozenset(model["groups"])):
+            return await self._shut_out(user, handler, state)
         # Kept before anybody else renews: the token before this one is used up.
         await user.save_auth_state(state)
-        self._checked[user.name] = time.monotonic()
+        self._let_in(user.name)
         return model
+
+    async def _without_provider(self, user: Any, handler: Any, state: dict[str, Any]) -> Any:
+        """Nothing to renew with, or nobody to ask: who was good is good until his session ends, by the rules of now."""
+        rules, claims = self.settings.rules, state[self.user_auth_state_key]
+        groups = groups_of(rules, claims)
+        try:
+            identity_of(rules, claims)
+            why = refusal(rules, user.name, groups)
+        except Refused as problem:
+            why = str(problem)
+        if why:
+            return await self._shut_out(user, handler, state)
+        if time.time() - state.get(_SINCE, 0) >= self.settings.session.total_seconds():
+            return False
+        self._refused.discard(user.name)
+        self._over.discard(user.name)
+        return {"name": user.name, "admin": user.name in rules.admins, "groups": sorted(groups), "auth_state": state}
+
+    async def _shut_out(self, user: Any, handler: Any, state: dict[str, Any]) -> bool:
+        self.log.warning("Renewal of %s: not allowed any more", user.name)
+        self._refused.add(user.name)
+        await handler.auth_to_user({"name": user.name, "admin": False, "groups": [], "auth_state": state}, user)
+        return False
+
+    def _let_in(self, name: str) -> None:
+        self._refused.discard(name)
+        self._over.discard(name)
+        self._checked[name] = time.monotonic()
+
+    def _is_away(self) -> None:
+        self._away_until = time.monotonic() + min(_AWAY, self.settings.refresh_every.total_seconds())
 
     async def forget(self, user: Any) -> None:
         """At log-out the tokens go; whose name it is stays."""

@@ -4,7 +4,8 @@
 
 A process of its own in the hub's pod, kept up by the hub as its managed service; it has no rights at the hub. It
 remembers nothing over a restart: all that runs is renewed soon after the start, and then again and again, long
-before the end of what was there. The kubelet brings the new content to the pod.
+before the end of what was there. The kubelet brings the new content to the pod. Whoever may not enter any more gets
+nothing: what his servers have ends by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kubernetes_asyncio import config as cluster_config
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from . import credentials, objects
+from . import credentials, objects, refused
 from .answers import CONFLICT, FAILURES, NOT_FOUND, ask, words
 from .errors import CredentialError, HubError
 from .names import Server
@@ -153,7 +154,9 @@ class Renewal:
         self._troubles.end(self._looking)
         self._troubles.keep({_doing(pod) for pod in pods.values()})
         self.plan.seen(pods, time.monotonic())
-        due = self.plan.due(time.monotonic())
+        # They stay due: whoever may enter again has new tokens at once.
+        shut_out = refused.read()
+        due = [uid for uid in self.plan.due(time.monotonic()) if _user(pods[uid]) not in shut_out]
         await asyncio.gather(*(self._renew(uid, pods[uid]) for uid in due))
 
     async def _running(self) -> dict[str, dict[str, Any]]:
@@ -212,10 +215,11 @@ class Renewal:
 
     def _server(self, pod: Mapping[str, Any]) -> Server:
         named = pod["metadata"].get("annotations") or {}
-        if objects.USER_NAME not in named:
+        user = _user(pod)
+        if user is None:
             raise CredentialError(f"pod {pod['metadata']['name']} has no annotation {objects.USER_NAME}")
         return Server(
-            user=named[objects.USER_NAME],
+            user=user,
             name=named.get(objects.SERVER_NAME, ""),
             namespace=self.namespace,
             dask_domain=self.settings.dask.domain,
@@ -224,6 +228,10 @@ class Renewal:
 
 def _lives(pod: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"]
+
+
+def _user(pod: Mapping[str, Any]) -> str | None:
+    return (pod["metadata"].get("annotations") or {}).get(objects.USER_NAME)
 
 
 def _doing(pod: Mapping[str, Any]) -> str:

@@ -239,6 +239,7 @@ with HTCondorCluster(cores=1, memory="1 GiB") as own:
         "reach the hub": lambda: tcp("hub", 8081),
         "ask who I am": by_api("GET", "/user"),
         "see my server": page(my_pages, "api/status", my_pages),
+        "see my dashboard": page(urlsplit(own.dashboard_link), "", my_pages),
         "speak with my scheduler": lambda: dask(gateway, my_name, secrets / "usercert.pem"),
         "read a file": lambda: beginning(given["url"]),
     }

@@ -101,6 +101,9 @@ def http(url, method="GET", body=None, token=None, *, certificate=None, host=Non
         if error.code not in REFUSALS:
             raise RuntimeError(f"{method} {url}: {error.code} {error.read(200)!r}") from error
         raise
+    except urllib.error.URLError as error:
+        # An OSError by itself, whatever is behind it: a name that is not known, too.
+        raise error.reason if isinstance(error.reason, Exception) else error from None
 
 
 def dask(address, name, certificate=None):

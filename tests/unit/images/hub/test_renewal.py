@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cmsaf_hub.errors import CredentialError
+from cmsaf_hub.refused import RefusedUsers
 from cmsaf_hub.renewal import Plan, Renewal
 from cmsaf_hub.settings import Settings, SigningKey
 from cmsaf_mint import _idtoken, _macaroon
@@ -236,6 +238,26 @@ def test_pods_that_end_are_left_alone(settings: Settings) -> None:
     api = Api(pod(deletionTimestamp="2026-01-01T00:00:00Z"))
     live(api, settings, once)
     assert api.asked == ["GET pods"]
+
+
+def test_who_may_not_enter_any_more_gets_nothing_until_he_may_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    refused = RefusedUsers()
+    assert (tmp_path / "cmsaf-refused-users.json").stat().st_mode & 0o777 == 0o600
+    api = Api(pod("alice", "1"), pod("bob", "2"))
+
+    async def act(renewal: Renewal) -> None:
+        refused.add("alice")
+        await once(renewal)
+        assert [call for call in api.asked if "alice" in call] == []
+        assert [call for call in api.asked if "bob" in call] != []
+        refused.discard("alice")
+        await renewal.turn()
+        assert [call for call in api.asked if "alice" in call] != []
+
+    live(api, settings, act)
 
 
 def test_the_hub_was_faster(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
