@@ -15,6 +15,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -623,9 +624,10 @@ def test_a_token_endpoint_that_fails_ends_no_session(context: BrowserContext) ->
     ],
 )
 def test_rules_of_now_hold_for_who_has_nothing_to_renew_with(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, Any], found: dict[str, Any] | bool
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, Any], found: dict[str, Any] | bool
 ) -> None:
     monkeypatch.syspath_prepend(folder / "lib")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     from cmsaf_hub.login import OpenIDConnect
     from cmsaf_hub.settings import Settings
 

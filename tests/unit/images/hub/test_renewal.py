@@ -29,6 +29,12 @@ from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 NAMESPACE = "hub"
 
 
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what the hub tells; the machine's may have that of another hub."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     key, secret = tmp_path / "condor-key", tmp_path / "macaroon-secret"
@@ -240,10 +246,7 @@ def test_pods_that_end_are_left_alone(settings: Settings) -> None:
     assert api.asked == ["GET pods"]
 
 
-def test_who_may_not_enter_any_more_gets_nothing_until_he_may_again(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_who_may_not_enter_any_more_gets_nothing_until_he_may_again(settings: Settings, tmp_path: Path) -> None:
     refused = RefusedUsers()
     assert (tmp_path / "cmsaf-refused-users.json").stat().st_mode & 0o777 == 0o600
     api = Api(pod("alice", "1"), pod("bob", "2"))
