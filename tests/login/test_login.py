@@ -568,8 +568,7 @@ def test_tokens_are_renewed_once_for_many_requests(context: BrowserContext) -> N
     time.sleep(5)  # the access token has ended
     script = "() => Promise.all([...Array(8)].map(() => fetch('/hub/home').then(a => a.url + ' ' + a.status)))"
     assert set(page.evaluate(script)) == {f"{HUB}/hub/home 200"}
-    # Where eight pages take longer than a token lives, the last ones need another one.
-    assert 1 <= call(f"{PROVIDER}/test/alice")["refreshed"] - before <= 2
+    assert call(f"{PROVIDER}/test/alice")["refreshed"] == before + 1
     assert who(page)["name"] == "alice"
 
 
@@ -679,8 +678,7 @@ def test_a_provider_that_does_not_answer_holds_up_one_page_and_ends_no_session(
     finally:
         os.kill(provider, signal.SIGCONT)
         second.context.close()
-    # Only the first of them waits for its answer.
-    assert took[0] > 5 and took[1] < took[0] / 2, took
+    assert took[0] > 5 and took[1] < REFRESH, took
 
 
 def test_log_out_ends_both_sessions(context: BrowserContext, folder: Path) -> None:

@@ -151,6 +151,7 @@ class _Login:
                 " ask the facility's administrators to move your name."
             )
         self._let_in(model["name"])
+        self._checked[model["name"]] = time.monotonic()
         return model
 
     def pre_spawn_start(self, user: Any, spawner: Any) -> Any:
@@ -169,7 +170,9 @@ class _Login:
             if time.monotonic() - self._checked.get(user.name, -just_now) < just_now:
                 return True
             found = await self._refresh(user, handler)
-            if not found:
+            if found:
+                self._let_in(user.name)
+            else:
                 self._over.add(user.name)
             return found
 
@@ -200,7 +203,7 @@ class _Login:
             return await self._shut_out(user, handler, state)
         # Kept before anybody else renews: the token before this one is used up.
         await user.save_auth_state(state)
-        self._let_in(user.name)
+        self._checked[user.name] = time.monotonic()
         return model
 
     async def _without_provider(self, user: Any, handler: Any, state: dict[str, Any]) -> Any:
@@ -216,8 +219,6 @@ class _Login:
             return await self._shut_out(user, handler, state)
         if time.time() - state.get(_SINCE, 0) >= self.settings.session.total_seconds():
             return False
-        self._refused.discard(user.name)
-        self._over.discard(user.name)
         return {"name": user.name, "admin": user.name in rules.admins, "groups": sorted(groups), "auth_state": state}
 
     async def _shut_out(self, user: Any, handler: Any, state: dict[str, Any]) -> bool:
@@ -229,7 +230,6 @@ class _Login:
     def _let_in(self, name: str) -> None:
         self._refused.discard(name)
         self._over.discard(name)
-        self._checked[name] = time.monotonic()
 
     def _is_away(self) -> None:
         self._away_until = time.monotonic() + min(_AWAY, self.settings.refresh_every.total_seconds())

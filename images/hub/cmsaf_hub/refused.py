@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from pathlib import Path
+
+from cmsaf_mint import _secret_file
 
 __all__ = ["RefusedUsers", "read"]
 
@@ -20,7 +21,6 @@ class RefusedUsers:
     """Their names, written whenever they change."""
 
     def __init__(self) -> None:
-        self._path = _path()
         self._names: set[str] = set()
         self._write()
 
@@ -35,19 +35,13 @@ class RefusedUsers:
             self._write()
 
     def _write(self) -> None:
-        descriptor, new = tempfile.mkstemp(dir=self._path.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(sorted(self._names), file)
-        os.replace(new, self._path)
+        _secret_file.write(_path(), json.dumps(sorted(self._names)).encode())
 
 
 def read() -> frozenset[str]:
     """Nobody where no login of this hub keeps any."""
-    try:
-        return frozenset(json.loads(_path().read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return frozenset()
+    return frozenset(json.loads(_secret_file.read(_path()) or "[]"))
 
 
-def _path() -> Path:
-    return Path(tempfile.gettempdir()) / "cmsaf-refused-users.json"
+def _path() -> str:
+    return os.path.join(tempfile.gettempdir(), "cmsaf-refused-users.json")

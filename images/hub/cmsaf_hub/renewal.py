@@ -156,7 +156,11 @@ class Renewal:
         self.plan.seen(pods, time.monotonic())
         # They stay due: whoever may enter again has new tokens at once.
         shut_out = refused.read()
-        due = [uid for uid in self.plan.due(time.monotonic()) if _user(pods[uid]) not in shut_out]
+        due = [
+            uid
+            for uid in self.plan.due(time.monotonic())
+            if _annotations(pods[uid]).get(objects.USER_NAME) not in shut_out
+        ]
         await asyncio.gather(*(self._renew(uid, pods[uid]) for uid in due))
 
     async def _running(self) -> dict[str, dict[str, Any]]:
@@ -214,12 +218,11 @@ class Renewal:
         return bool(found["metadata"]["uid"] == pod["metadata"]["uid"] and _lives(found))
 
     def _server(self, pod: Mapping[str, Any]) -> Server:
-        named = pod["metadata"].get("annotations") or {}
-        user = _user(pod)
-        if user is None:
+        named = _annotations(pod)
+        if objects.USER_NAME not in named:
             raise CredentialError(f"pod {pod['metadata']['name']} has no annotation {objects.USER_NAME}")
         return Server(
-            user=user,
+            user=named[objects.USER_NAME],
             name=named.get(objects.SERVER_NAME, ""),
             namespace=self.namespace,
             dask_domain=self.settings.dask.domain,
@@ -230,8 +233,8 @@ def _lives(pod: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"]
 
 
-def _user(pod: Mapping[str, Any]) -> str | None:
-    return (pod["metadata"].get("annotations") or {}).get(objects.USER_NAME)
+def _annotations(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    return pod["metadata"].get("annotations") or {}
 
 
 def _doing(pod: Mapping[str, Any]) -> str:

@@ -52,12 +52,12 @@ def test_a_server_is_noticed_when_it_listens(port: int) -> None:
         assert not waits.done()
         async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port):
             before = spawner.asked
-            await asyncio.wait_for(waits, 60)
+            await asyncio.wait_for(waits, 5)
         return before, spawner.asked - before
 
     before, after = asyncio.run(live())
-    # Ten looks in that second where nothing else runs; JupyterHub's own pauses allow three.
-    assert before >= 4
+    # Ten looks in that second where nothing else runs; pauses that double, as JupyterHub's do, allow four.
+    assert before >= 6
     assert 1 <= after <= 2
 
 
@@ -80,4 +80,4 @@ def test_one_that_never_comes_is_left_to_the_usual_way(port: int, monkeypatch: p
     spawner.run()
     began = time.monotonic()
     asyncio.run(Arrivals().wait(spawner, "jupyter-alice"))
-    assert 0.3 <= time.monotonic() - began < 30
+    assert 0.3 <= time.monotonic() - began < 2
