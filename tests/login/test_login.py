@@ -599,6 +599,11 @@ def test_who_leaves_the_group_is_out_at_the_next_renewal(context: BrowserContext
     time.sleep(REFRESH + 1)
     assert script.get(f"{HUB}/hub/api/user").json()["groups"] == ["cms"]
     assert json.loads(refused.read_text()) == []
+    # Nor may he enter by what is no name here.
+    call(f"{PROVIDER}/test/leaver", {"preferred_username": "not a name@af.test"})
+    time.sleep(REFRESH + 1)
+    assert script.get(f"{HUB}/hub/api/user").json()["groups"] == []
+    assert json.loads(refused.read_text()) == ["leaver"]
 
 
 def test_a_token_endpoint_that_fails_ends_no_session(context: BrowserContext) -> None:

@@ -187,7 +187,7 @@ class _Login:
         except web.HTTPError as problem:
             self.log.warning("Renewal of %s: %s", user.name, problem)
             if problem.status_code == 403:
-                return False
+                return await self._shut_out(user, handler, before)
             return await self._without_provider(user, handler, before)
         except (HTTPClientError, OSError) as problem:
             self.log.warning("Renewal of %s: the provider does not answer (%s)", user.name, problem)
